@@ -1,0 +1,371 @@
+"""Training, scoring and reports of the segmentation in a real warehouse."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psycopg
+import pytest
+import yaml
+
+from ml import registry
+from ml.artefacts import ArtefactError
+from ml.customer_segmentation.infer import RESULT_COLUMNS
+from ml.features import MartMissingError
+from ml.reports import write_master_report
+from ml.run import infer_model, main, train_model
+from tests.integration.ml_support import (
+    Order,
+    checksum,
+    group_orders,
+    make_marts,
+    scientist,
+    tree_hashes,
+)
+
+AS_OF = date(1998, 7, 1)
+CUTOFF = date(1998, 4, 1)
+LATER = date(1998, 8, 1)
+STATE = ("ml.model_versions", "ml.model_metrics", "ml.kmeans_predictions")
+
+
+@pytest.fixture
+def shop(warehouse_url: str) -> str:
+    """A warehouse with 200 customers of four kinds, and five who have never bought."""
+    orders = group_orders(40, until=LATER)
+    customers = sorted({str(o.customer_id) for o in orders}) + [f"Z{i}" for i in range(5)]
+    make_marts(warehouse_url, orders, customers, since=date(1998, 4, 1))
+    return warehouse_url
+
+
+def run(url: str, home: Path, as_of: date = AS_OF) -> tuple[dict[str, Any], dict[str, Any]]:
+    with scientist(url) as conn:
+        return train_model("kmeans", conn, as_of, home), infer_model("kmeans", conn, as_of, home)
+
+
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url) as conn:
+        return conn.execute(query.encode()).fetchall()
+
+
+def test_every_customer_is_scored(shop: str, tmp_path: Path) -> None:
+    trained, scored = run(shop, tmp_path)
+    assert (trained["state"], trained["promoted"], scored["state"]) == ("success", True, "success")
+    assert json.loads(json.dumps(scored))["predictions"] == 205
+    table = rows(shop, "select * from ml.kmeans_predictions order by customer_id")
+    assert len(table) == 205
+    names = RESULT_COLUMNS
+    none = [dict(zip(names, row, strict=True)) for row in table if str(row[5]).startswith("Z")]
+    # Those who first buy after the night count as not having bought.
+    (without,) = rows(
+        shop,
+        "select count(distinct customer_id) from marts.dim_customers where customer_id not in"
+        f" (select customer_id from marts.fct_orders where order_date < '{AS_OF} 00:00Z')",
+    )
+    assert without[0] >= 5
+    assert len(none) == 5
+    assert none[0] == {
+        "entity_type": "customer",
+        "entity_id": "Z0",
+        "target_date": AS_OF,
+        "as_of": AS_OF,
+        "model_version": trained["version"],
+        "customer_id": "Z0",
+        "kmeans_segment": -1,
+        "kmeans_segment_type": "No Purchase Yet",
+        "kmeans_confidence": 1.0,
+        "kmeans_avg_monetary": 0.0,
+        "kmeans_avg_frequency": 0.0,
+        "kmeans_segment_size": without[0],
+        "trained_as_of": CUTOFF,
+    }
+    sizes = rows(
+        shop,
+        "select count(*) = min(kmeans_segment_size) and count(*) = max(kmeans_segment_size)"
+        " from ml.kmeans_predictions group by kmeans_segment",
+    )
+    assert sizes == [(True,)] * 6
+    kinds = rows(
+        shop,
+        "select left(customer_id, 1), mode() within group (order by kmeans_segment_type)"
+        " from ml.kmeans_predictions where kmeans_segment >= 0 group by 1 order by 1",
+    )
+    assert dict(kinds) == {
+        "F": "Champions",
+        "H": "High-Value Loyal",
+        "O": "Occasional",
+        "R": "At-Risk",
+    }
+
+
+def test_segment_averages_are_those_of_the_orders(shop: str, tmp_path: Path) -> None:
+    run(shop, tmp_path)
+    differing = rows(
+        shop,
+        """
+        with customer as (
+            select customer_id, sum(total_amount) as spent, count(*) as orders
+            from marts.fct_orders where order_date < '1998-07-01 00:00Z' group by customer_id
+        ), segment as (
+            select kmeans_segment, round(avg(spent), 2) as spent, round(avg(orders), 4) as orders
+            from ml.kmeans_predictions join customer using (customer_id) group by 1
+        )
+        select count(*) from ml.kmeans_predictions as p join segment as s using (kmeans_segment)
+        where abs(p.kmeans_avg_monetary - s.spent) > 0.0051
+            or abs(p.kmeans_avg_frequency - s.orders) > 0.000051
+        """,
+    )
+    assert differing == [(0,)]
+
+
+def test_everything_again_changes_nothing(shop: str, tmp_path: Path) -> None:
+    first, _ = run(shop, tmp_path)
+    before, files = checksum(shop, *STATE), tree_hashes(tmp_path)
+    again, _ = run(shop, tmp_path)
+    assert (again["version"], again["changed"]) == (first["version"], False)
+    assert checksum(shop, *STATE) == before
+    assert tree_hashes(tmp_path) == files
+
+
+def test_another_machine_makes_the_same(shop: str, tmp_path: Path) -> None:
+    run(shop, tmp_path / "one")
+    before = checksum(shop, *STATE)
+    with psycopg.connect(shop) as conn:
+        conn.execute("truncate ml.model_versions, ml.model_metrics, ml.kmeans_predictions")
+    run(shop, tmp_path / "two")
+    assert checksum(shop, *STATE) == before
+    assert tree_hashes(tmp_path / "two") == tree_hashes(tmp_path / "one")
+
+
+def test_two_runs_beside_each_other_make_the_same(shop: str, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: run(shop, tmp_path), range(2)))
+    before, files = checksum(shop, *STATE), tree_hashes(tmp_path)
+    run(shop, tmp_path)
+    assert checksum(shop, *STATE) == before
+    assert tree_hashes(tmp_path) == files
+    assert rows(shop, "select count(*) from ml.kmeans_predictions") == [(205,)]
+
+
+def test_files_are_named_by_night_and_version(shop: str, tmp_path: Path) -> None:
+    trained, _ = run(shop, tmp_path)
+    version = trained["version"]
+    stem = f"reports/customer_segmentation/kmeans_{AS_OF}_{version}"
+    assert set(tree_hashes(tmp_path)) == {
+        f"artefacts/customer_segmentation/kmeans-{version}.skops",
+        f"{stem}.parquet",
+        f"{stem}.yaml",
+        f"{stem}.html",
+    }
+    table = pd.read_parquet(tmp_path / f"{stem}.parquet")
+    assert tuple(table.columns) == RESULT_COLUMNS
+    stored = rows(shop, "select customer_id, kmeans_segment from ml.kmeans_predictions order by 1")
+    assert list(zip(table["customer_id"], table["kmeans_segment"], strict=True)) == stored
+
+
+def test_figures_stand_beside_their_baseline(shop: str, tmp_path: Path) -> None:
+    trained, _ = run(shop, tmp_path)
+    assert rows(
+        shop,
+        "select version, as_of, baseline, low <= value and value <= high, value > baseline_value"
+        " from ml.model_metrics where metric = 'silhouette'",
+    ) == [(trained["version"], AS_OF, "rfm_quantile", True, True)]
+    states = rows(shop, "select kind, state, version, rows > 0 from ml.model_runs order by run_id")
+    assert states == [
+        ("train", "success", trained["version"], True),
+        ("infer", "success", trained["version"], True),
+    ]
+
+
+def test_a_later_version_keeps_the_ids_and_the_night_before_its_champion(
+    shop: str, tmp_path: Path
+) -> None:
+    first, _ = run(shop, tmp_path)
+    before = checksum(shop, "ml.kmeans_predictions")
+    second, scored = run(shop, tmp_path, LATER)
+    assert second["version"] != first["version"]
+    assert scored["version"] == second["version"]
+    steady = rows(
+        shop,
+        "select count(distinct kmeans_segment) from ml.kmeans_predictions"
+        " where customer_id in (select customer_id from ml.kmeans_predictions"
+        " where kmeans_segment_type = 'Champions' group by 1 having count(*) = 2)",
+    )
+    assert steady == [(1,)]
+    with psycopg.connect(shop) as conn:
+        conn.execute("delete from ml.kmeans_predictions where as_of = %s", (LATER,))
+    # Scoring the older night again takes the champion of that night, not today's.
+    with scientist(shop) as conn:
+        again = infer_model("kmeans", conn, AS_OF, tmp_path)
+    assert again["version"] == first["version"]
+    assert checksum(shop, "ml.kmeans_predictions") == before
+
+
+def test_training_an_older_night_leaves_the_present_champion(shop: str, tmp_path: Path) -> None:
+    later, _ = run(shop, tmp_path, LATER)
+    older, scored = run(shop, tmp_path, AS_OF)
+    assert scored["version"] == older["version"]
+    assert not older["promoted"]
+    assert rows(shop, "select version from ml.model_versions where is_champion") == [
+        (later["version"],)
+    ]
+
+
+def spoil(home: Path, version: str) -> Path:
+    path = home / f"artefacts/customer_segmentation/kmeans-{version}.skops"
+    path.write_bytes(path.read_bytes().replace(b"trained_until", b"trained_untie"))
+    return path
+
+
+def test_a_spoilt_champion_falls_back_to_the_last_good_version(
+    shop: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _ = run(shop, tmp_path)
+    second, _ = run(shop, tmp_path, LATER)
+    spoil(tmp_path, second["version"])
+    with scientist(shop) as conn:
+        scored = infer_model("kmeans", conn, LATER, tmp_path)
+    assert (scored["version"], scored["fallback_from"]) == (first["version"], second["version"])
+    assert f"falls back from {second['version']}" in caplog.text
+    assert rows(shop, f"select count(*) from ml.kmeans_predictions where as_of = '{LATER}'") == [
+        (205,)
+    ]
+    report = tmp_path / f"reports/customer_segmentation/kmeans_{LATER}_{first['version']}.yaml"
+    assert yaml.safe_load(report.read_text())["report"]["fallback_from"] == second["version"]
+
+
+def test_without_any_good_version_the_error_names_file_and_remedy_and_training_mends_it(
+    shop: str, tmp_path: Path
+) -> None:
+    trained, _ = run(shop, tmp_path)
+    before = checksum(shop, *STATE)
+    good = tree_hashes(tmp_path)
+    path = spoil(tmp_path, trained["version"])
+    with scientist(shop) as conn, pytest.raises(ArtefactError) as caught:
+        infer_model("kmeans", conn, AS_OF, tmp_path)
+    assert str(path) in str(caught.value)
+    assert f"python -m ml.run train --model kmeans --as-of {AS_OF}" in str(caught.value)
+    assert checksum(shop, *STATE) == before
+    assert rows(shop, "select kind, state from ml.model_runs order by run_id desc limit 1") == [
+        ("infer", "failed")
+    ]
+    mended, scored = run(shop, tmp_path)
+    assert mended["changed"]
+    assert scored["version"] == trained["version"]
+    assert checksum(shop, *STATE) == before
+    assert tree_hashes(tmp_path) == good
+
+
+@pytest.mark.parametrize(("customers", "state"), [(49, "not_applicable"), (50, "success")])
+def test_too_few_customers_are_no_failure(
+    warehouse_url: str, tmp_path: Path, customers: int, state: str
+) -> None:
+    orders = [
+        Order(
+            f"o{i}",
+            f"C{i:03d}",
+            pd.Timestamp(CUTOFF, tz="UTC").to_pydatetime() - timedelta(days=1 + i),
+            Decimal(5 + i),
+        )
+        for i in range(customers)
+    ]
+    make_marts(warehouse_url, orders, [], since=CUTOFF)
+    trained, scored = run(warehouse_url, tmp_path)
+    assert (trained["state"], scored["state"]) == (state, state)
+    if state == "not_applicable":
+        assert trained["message"] == (
+            "not applicable: 49 customers had bought before 1998-04-01; 50 are needed"
+        )
+        assert rows(warehouse_url, "select kind, state, version from ml.model_runs") == [
+            ("train", "not_applicable", None),
+            ("infer", "not_applicable", None),
+        ]
+        assert tree_hashes(tmp_path) == {}
+
+
+def test_customers_all_alike_are_too_little(warehouse_url: str, tmp_path: Path) -> None:
+    moment = pd.Timestamp(CUTOFF, tz="UTC").to_pydatetime() - timedelta(days=9)
+    orders = [Order(f"o{i}", f"C{i}", moment, Decimal(5 + i % 4)) for i in range(200)]
+    make_marts(warehouse_url, orders, [], since=CUTOFF)
+    trained, _ = run(warehouse_url, tmp_path)
+    assert trained["state"] == "not_applicable"
+    assert "only 4 different profiles" in trained["message"]
+
+
+def test_empty_marts_are_not_applicable(warehouse_url: str, tmp_path: Path) -> None:
+    make_marts(warehouse_url, [], [], since=CUTOFF)
+    trained, scored = run(warehouse_url, tmp_path)
+    assert (trained["state"], scored["state"]) == ("not_applicable", "not_applicable")
+
+
+def test_a_failure_is_recorded_and_raised(warehouse_url: str, tmp_path: Path) -> None:
+    with scientist(warehouse_url) as conn, pytest.raises(MartMissingError):
+        train_model("kmeans", conn, AS_OF, tmp_path)
+    ((kind, state, message),) = rows(
+        warehouse_url, "select kind, state, message from ml.model_runs"
+    )
+    assert (kind, state) == ("train", "failed")
+    assert "marts.fct_orders" in message
+
+
+def test_an_unknown_model_is_named(warehouse_url: str, tmp_path: Path) -> None:
+    with (
+        scientist(warehouse_url) as conn,
+        pytest.raises(ValueError, match="no model 'oracle'; there are: kmeans"),
+    ):
+        train_model("oracle", conn, AS_OF, tmp_path)
+
+
+def test_the_master_report_counts_what_was_scored(shop: str, tmp_path: Path) -> None:
+    trained, _ = run(shop, tmp_path)
+    with scientist(shop) as conn:
+        assert registry.champion_version(conn, "kmeans") == trained["version"]
+        path, page = write_master_report(conn, AS_OF, tmp_path)
+        first = path.read_bytes(), page.read_bytes()
+        write_master_report(conn, AS_OF, tmp_path)
+    assert (path.read_bytes(), page.read_bytes()) == first
+    content = yaml.safe_load(path.read_text())
+    assert content["master_inference_info"] == {
+        "execution_date": "1998-07-01",
+        "total_pipelines": 1,
+        "total_models": 1,
+        "total_predictions": 205,
+        "data_source": "marts.fct_orders, marts.dim_customers",
+    }
+    assert content["pipeline_summary"][0]["model_version"] == trained["version"]
+    assert content["business_insights"]
+    assert any("Champions" in entry["step"] for entry in content["next_steps"])
+    link = f"../customer_segmentation/kmeans_{AS_OF}_{trained['version']}.html"
+    assert f'href="{link}"' in page.read_text()
+    assert (page.parent / link).resolve().is_file()
+
+
+def test_a_night_without_a_run_has_a_master_report(shop: str, tmp_path: Path) -> None:
+    with scientist(shop) as conn:
+        path, _ = write_master_report(conn, AS_OF, tmp_path)
+    content = yaml.safe_load(path.read_text())
+    assert content["pipeline_summary"][0]["state"] == "not_run"
+    assert content["next_steps"] == [
+        {"model": "kmeans", "step": "Run batch_inference for this as_of."}
+    ]
+
+
+def test_the_command_line_runs_the_same(
+    shop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("WAREHOUSE_URL", raising=False)
+    assert main(["train", "--as-of", str(AS_OF)]) == 2
+    assert "set WAREHOUSE_URL" in capsys.readouterr().err
+    monkeypatch.setenv("WAREHOUSE_URL", shop)
+    monkeypatch.setenv("AMATO_HOME", str(tmp_path))
+    for kind in ("train", "infer", "report"):
+        assert main([kind, "--as-of", str(AS_OF)]) == 0
+    assert "205 customers scored" in capsys.readouterr().out
+    with psycopg.connect(shop) as conn:
+        conn.execute("drop table marts.fct_orders")
+    assert main(["infer", "--as-of", str(AS_OF)]) == 1
+    assert "Run the transform stage" in capsys.readouterr().err
