@@ -1,0 +1,167 @@
+"""Runs dbt in this process: one layer of the project at a time, and its docs.
+
+Nothing is written into the repository: target, logs and state live in ``AMATO_HOME/dbt``.
+The password reaches dbt through the environment of this process alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import psycopg
+
+from dags.stages.dbt_results import (
+    DbtConnectionLostError,
+    DbtFailedError,
+    ModelResult,
+    failure,
+    is_ours,
+    log_event,
+    one_line,
+    to_result,
+    write_results,
+)
+from dags.stages.dbt_state import LAYERS, PROJECT_NAME, Layer, begin, finish, state_folder
+
+__all__ = [
+    "LAYERS",
+    "DbtConnectionLostError",
+    "DbtFailedError",
+    "Layer",
+    "ModelResult",
+    "build_layer",
+    "generate_docs",
+]
+
+PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
+# The one script that dbt's docs page would fetch from elsewhere (a usage tracker).
+TRACKER = "//d1fc8wv8zag5ca.cloudfront.net/2.9.0/sp.js"
+log = logging.getLogger(__name__)
+
+
+def build_layer(
+    layer: Layer, as_of: date, home: Path, warehouse_url: str, project: Path = PROJECT
+) -> list[ModelResult]:
+    """Build and test one layer as of a date, with its seeds; returns what was run.
+
+    After a run that failed, the next one for the same layer, date and input builds only what
+    failed, what hangs on it, and what was edited since (``dbt_state``). Builds wait for each
+    other, so that a task that Airflow happens to run twice does no harm.
+
+    Raises:
+        DbtFailedError: a model or test failed, or dbt could not start.
+        DbtConnectionLostError: as above, and the cause is a lost connection.
+    """
+    with _lock(warehouse_url) as conn:
+        selection = begin(layer, as_of, home, conn)
+        arguments = ["build", "--indirect-selection", "buildable", "--select"]
+        if selection is None:
+            arguments.append(f"fqn:{PROJECT_NAME}.{layer}")
+        else:
+            log.info("dbt %s: building only what failed last time, and what hangs on it", layer)
+            arguments += [*selection, "--state", str(state_folder(layer, home))]
+        run, error = _invoke(arguments, as_of, home, warehouse_url, project)
+        results = [to_result(item) for item in run.results if is_ours(item)] if run else []
+        write_results(conn, layer, as_of, results, replace=selection is None)
+        finish(layer, home, results)
+    failed = failure(layer, results, error)
+    if failed:
+        raise failed
+    log.info("dbt %s: %d nodes, none failed", layer, len(results))
+    return results
+
+
+def generate_docs(as_of: date, home: Path, warehouse_url: str, project: Path = PROJECT) -> Path:
+    """Write the docs as one page that needs no network; returns ``AMATO_HOME/docs/index.html``.
+
+    Raises:
+        DbtFailedError: dbt could not make the docs.
+    """
+    with _lock(warehouse_url):
+        run, error = _invoke(["docs", "generate", "--static"], as_of, home, warehouse_url, project)
+        if error or run is None:
+            raise DbtFailedError(f"docs: dbt could not make them: {one_line(error)}")
+        text = (home / "dbt" / "target" / "static_index.html").read_text(encoding="utf-8")
+    page = home / "docs" / "index.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = page.with_name(f".index.{os.getpid()}.html")
+    unfinished.write_text(text.replace(TRACKER, "data:text/javascript,"), encoding="utf-8")
+    unfinished.replace(page)
+    log.info("dbt docs: %s", page)
+    return page
+
+
+def _invoke(
+    arguments: list[str], as_of: date, home: Path, warehouse_url: str, project: Path
+) -> tuple[Any, BaseException | None]:
+    """Run a dbt command; returns its result (None if it could not start) and its exception."""
+    from dbt.cli.main import dbtRunner
+
+    folder = home / "dbt"
+    folder.mkdir(parents=True, exist_ok=True)
+    common = [
+        *("--project-dir", str(project), "--profiles-dir", str(project)),
+        *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
+        *("--vars", json.dumps({"as_of": as_of.isoformat()})),
+        *("--log-level", "none", "--log-level-file", "info", "--no-use-colors"),
+        "--no-send-anonymous-usage-stats",
+    ]
+    # Docs only compile the nodes: "success" for each of them would tell nothing.
+    callbacks: list[Any] = [log_event] if arguments[0] == "build" else []
+    with _environment(warehouse_url):
+        outcome = dbtRunner(callbacks=callbacks).invoke([*arguments, *common])
+    # dbt hands over even the exceptions that are meant to end the process.
+    if outcome.exception and not isinstance(outcome.exception, Exception):
+        raise outcome.exception
+    return outcome.result, outcome.exception
+
+
+@contextmanager
+def _environment(warehouse_url: str) -> Iterator[None]:
+    """The variables that profiles.yml reads, set for as long as dbt runs."""
+    url = urlsplit(warehouse_url)
+    if not url.hostname or not url.path.strip("/"):
+        raise ValueError("the warehouse URL needs a host and a database: postgresql://u:p@host/db")
+    values = {
+        "AMATO_DBT_HOST": url.hostname,
+        "AMATO_DBT_PORT": str(url.port or 5432),
+        "AMATO_DBT_USER": unquote(url.username or ""),
+        "AMATO_DBT_PASSWORD": unquote(url.password or ""),
+        "AMATO_DBT_DBNAME": unquote(url.path.strip("/")),
+    }
+    # libpq reads these by itself, so that sslmode and its files need no place in the profile.
+    for name, given in parse_qs(url.query).items():
+        if name.startswith("ssl"):
+            values[f"PG{name.upper()}"] = given[-1]
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _lock(warehouse_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that holds the lock of all builds; the server frees it if we die."""
+    key = "hashtextextended('amato.dbt', 0)"
+    with psycopg.connect(
+        warehouse_url, autocommit=True, options="-c role=amato_transformer"
+    ) as conn:
+        row = conn.execute(f"select pg_try_advisory_lock({key})".encode()).fetchone()
+        if row is None or not row[0]:
+            log.info("another dbt run holds the warehouse: waiting for it")
+            conn.execute(f"select pg_advisory_lock({key})".encode())
+        yield conn

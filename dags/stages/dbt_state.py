@@ -1,0 +1,105 @@
+"""Remembers, per layer, how the last dbt run ended, so that a retry builds only the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg
+
+from dags.stages.dbt_results import BUILT, ModelResult
+
+Layer = Literal["staging", "intermediate", "marts"]
+LAYERS: tuple[Layer, ...] = ("staging", "intermediate", "marts")
+PROJECT_NAME = "amato"
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """A run of a layer: its number, what it read, and the nodes that a retry must build.
+
+    ``rebuild`` is empty while the run goes on, when it succeeded, and when a retry must build
+    everything.
+    """
+
+    number: int
+    as_of: str
+    upstream: str
+    rebuild: tuple[str, ...] = ()
+
+
+def begin(layer: Layer, as_of: date, home: Path, conn: psycopg.Connection[Any]) -> list[str] | None:
+    """Note that a run begins; returns the selection of a retry, or None to build everything.
+
+    It is a retry when the run before it failed for the same date, on the same input: nothing
+    loaded into raw since, and the layer below not run since. What was edited in the project
+    since is built as well, compared with the manifest kept in ``state_folder``.
+    """
+    last = _read(layer, home)
+    upstream = _upstream(layer, home, conn)
+    _write(layer, home, LastRun(last.number + 1, as_of.isoformat(), upstream))
+    if not last.rebuild or (last.as_of, last.upstream) != (as_of.isoformat(), upstream):
+        return None
+    within = f"fqn:{PROJECT_NAME}.{layer}"
+    return [f"{name}+,{within}" for name in (*last.rebuild, "state:modified")]
+
+
+def finish(layer: Layer, home: Path, results: Sequence[ModelResult]) -> None:
+    """Note what failed, and keep the manifest that it failed with.
+
+    For a failed test the models of the layer that it tests are built again: testing the same
+    table once more would find the same rows.
+    """
+    if not any(result.failed for result in results):
+        return
+    manifest = home / "dbt" / "target" / "manifest.json"
+    nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"]
+    rebuild: set[str] = set()
+    for result in results:
+        if not result.failed:
+            continue
+        candidates = [result.node] if result.resource_type in BUILT else list(result.tested)
+        mine = {nodes[c]["name"] for c in candidates if c in nodes and nodes[c]["fqn"][1] == layer}
+        if not mine:
+            return
+        rebuild |= mine
+    shutil.copyfile(manifest, state_folder(layer, home) / "manifest.json")
+    last = _read(layer, home)
+    _write(layer, home, LastRun(last.number, last.as_of, last.upstream, tuple(sorted(rebuild))))
+
+
+def state_folder(layer: Layer, home: Path) -> Path:
+    """Where the layer's last run and manifest are kept."""
+    return home / "dbt" / "state" / layer
+
+
+def _upstream(layer: Layer, home: Path, conn: psycopg.Connection[Any]) -> str:
+    """Changes whenever what the layer reads may have changed."""
+    if layer != "staging":
+        below = LAYERS[LAYERS.index(layer) - 1]
+        return f"{below} run {_read(below, home).number}"
+    row = conn.execute("select max(log_id) from elt.load_log").fetchone()
+    return f"load {row[0] if row else None}"
+
+
+def _read(layer: Layer, home: Path) -> LastRun:
+    try:
+        text = (state_folder(layer, home) / "run.json").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return LastRun(0, "", "")
+    fields = json.loads(text)
+    return LastRun(**{**fields, "rebuild": tuple(fields["rebuild"])})
+
+
+def _write(layer: Layer, home: Path, run: LastRun) -> None:
+    folder = state_folder(layer, home)
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".run.{os.getpid()}.json"
+    unfinished.write_text(json.dumps(asdict(run)), encoding="utf-8")
+    unfinished.replace(folder / "run.json")
