@@ -1,0 +1,1 @@
+"""Readers of the three sources: ``extract(client, spec, window) -> batches``."""
