@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import silhouette_samples
 from threadpoolctl import threadpool_limits
 
+from ml.metrics import Interval
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure with the bounds of its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One figure of a model, and the same figure of its baseline where there is one."""
-
-    name: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    baseline: str | None = None
-    baseline_value: float | None = None
 
 
 def holdout_ranks(customer_ids: Sequence[str], seed: int) -> Floats:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import psycopg
 
-from ml.evaluation import Metric
+from ml.metrics import Metric
 
 Kind = Literal["train", "infer"]
 RunState = Literal["success", "failed", "not_applicable"]

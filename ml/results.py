@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from ml.evaluation import Metric
+from ml.metrics import Metric
 
 State = Literal["success", "not_applicable"]
 

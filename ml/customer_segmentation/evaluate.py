@@ -10,7 +10,7 @@ import pandas as pd
 from ml import evaluation
 from ml.customer_segmentation.config import BASELINE, SegmentationConfig
 from ml.customer_segmentation.model import Segmentation, assign, predict
-from ml.evaluation import Interval, Metric
+from ml.metrics import Interval, Metric
 
 
 @dataclass(frozen=True)

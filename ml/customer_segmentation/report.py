@@ -14,8 +14,8 @@ from ml.customer_segmentation.config import BASELINE, FAMILY, MODEL, NO_PURCHASE
 from ml.customer_segmentation.naming import base_type
 from ml.customer_segmentation.plots import COLORS, distribution_figure, profile_figure
 from ml.customer_segmentation.profiles import SegmentProfile
-from ml.evaluation import Metric
 from ml.features import DATA_SOURCE
+from ml.metrics import Metric
 from ml.pages import figure_html, page_html, section_html, table_html
 
 

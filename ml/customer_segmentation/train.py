@@ -16,8 +16,8 @@ from ml.customer_segmentation.config import FAMILY, MODEL, MODEL_FEATURES, Segme
 from ml.customer_segmentation.evaluate import Split, judge, split
 from ml.customer_segmentation.model import distinct_points, fit, to_content
 from ml.customer_segmentation.versions import artefact_path, readable, version_name
-from ml.evaluation import Metric
 from ml.features import fingerprint, purchase_features
+from ml.metrics import Metric
 from ml.results import TrainResult
 from ml.windows import months_before
 

@@ -11,7 +11,7 @@ from ml.customer_segmentation.config import NO_PURCHASE_TYPE
 from ml.customer_segmentation.naming import SEGMENT_TYPES
 from ml.customer_segmentation.profiles import SegmentProfile, profile_segments
 from ml.customer_segmentation.report import ReportInput, build_html, build_yaml, headlines
-from ml.evaluation import Metric
+from ml.metrics import Metric
 
 
 def profile(segment: int, name: str, customers: int, **changes: float) -> SegmentProfile:
