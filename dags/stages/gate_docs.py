@@ -1,0 +1,91 @@
+"""Makes the Data Docs of Great Expectations readable on a machine without the internet.
+
+GX's templates load their style sheets, scripts and logo from seven hosts. Pages are rewritten
+after GX has built them: what is vendored in ``plugins/static/data_docs`` is taken from the site
+itself, and any other thing that would be fetched from elsewhere is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+ASSETS = Path(__file__).resolve().parents[2] / "plugins" / "static" / "data_docs"
+FOLDER = "static/vendor"  # in the site
+# File names in GX's templates whose vendored copy has another name.
+RENAMED = {
+    "all.min.css": "fontawesome.min.css",
+    "bootstrap-prefers-dark.css": "bootstrap-prefers-dark.min.css",
+    "bootstrap-table-filter-control.css": "bootstrap-table-filter-control.min.css",
+    "jquery-3.7.1.min.js": "jquery.min.js",
+}
+_FETCHED = re.compile(
+    r"<script\b[^>]*\bsrc=\"(?P<script>https?:[^\"]+)\"[^>]*>\s*</script>"
+    r"|<link\b[^>]*\bhref=\"(?P<style>https?:[^\"]+)\"[^>]*>"
+)
+_LOGO = re.compile(r"https://great-expectations-web-assets[^\"'?]*/logo-long\.png(\?[^\"']*)?")
+_FAR_PICTURE = re.compile(r"url\(['\"]?https?:[^)]*\)")
+# In the dark, GX lays a white logo from elsewhere over its black one; the black one turned white
+# does as well.
+_DARK_LOGO = re.compile(r"(\.navbar-brand a img \{\s*)visibility:\s*hidden")
+_FAVICON = re.compile(r"href=\"[./]*/static/images/favicon\.ico\"")
+_NEWSLETTER = re.compile(r"<footer>\s*<p>Stay current on everything GX.*?</footer>", re.DOTALL)
+
+
+def make_offline(site: Path) -> list[Path]:
+    """Rewrite the pages of a Data Docs site that fetch from elsewhere; returns those pages.
+
+    Copies the vendored assets into the site. Running it again changes nothing.
+    """
+    shutil.copytree(ASSETS, site / FOLDER, dirs_exist_ok=True, copy_function=_copy_if_changed)
+    changed = []
+    for page in sorted([*site.rglob("*.html"), *(site / "static" / "styles").glob("*.css")]):
+        text = page.read_text(encoding="utf-8")
+        rewritten = rewrite(text, depth=len(page.relative_to(site).parts) - 1)
+        if rewritten != text:
+            replace_file(page, rewritten)
+            changed.append(page)
+    return changed
+
+
+def rewrite(text: str, depth: int) -> str:
+    """One page, with nothing in it that would be fetched from elsewhere.
+
+    `depth` is the number of folders between the site's root and the page.
+    """
+    root = "../" * depth
+
+    def local(match: re.Match[str]) -> str:
+        address = match["script"] or match["style"]
+        name = address.split("?")[0].rsplit("/", 1)[-1]
+        name = RENAMED.get(name, name)
+        if not (ASSETS / name).is_file():
+            return ""
+        if match["script"]:
+            return f'<script src="{root}{FOLDER}/{name}"></script>'
+        return f'<link rel="stylesheet" href="{root}{FOLDER}/{name}">'
+
+    text = _FETCHED.sub(local, text)
+    text = _LOGO.sub(f"{root}static/images/logo-long.png", text)
+    text = _FAR_PICTURE.sub("none", text)
+    text = _DARK_LOGO.sub(r"\1filter: invert(1)", text)
+    text = _FAVICON.sub(f'href="{root}static/images/favicon.ico"', text)
+    return _NEWSLETTER.sub("", text)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a whole file in one step, so that a reader sees the old or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _copy_if_changed(source: str, target: str) -> str:
+    """Copy one file unless it is already there, the same size."""
+    there = Path(target)
+    if there.is_file() and there.stat().st_size == Path(source).stat().st_size:
+        return target
+    return shutil.copyfile(source, target)

@@ -1,0 +1,57 @@
+"""A small, right night of marts for the gate's tests, and ways to spoil it."""
+
+from datetime import date
+
+import psycopg
+
+NIGHT = date(1998, 7, 1)
+SEGMENTS = [
+    "Champions", "Loyal", "Potential Loyalist", "New", "Promising", "Need Attention",
+    "About To Sleep", "At Risk", "Can't Lose", "Hibernating", "Lost",
+]  # fmt: skip
+TABLES = """
+set role amato_transformer;
+create table marts.customer_rfm (
+    customer_id text, email text, first_name text, last_name text, recency_days integer,
+    frequency bigint, monetary_value numeric(18, 2), recency_score integer,
+    frequency_score integer, monetary_score integer, rfm_score text, rfm_segment text,
+    customer_lifetime_value numeric(18, 2), avg_order_value numeric(18, 2),
+    purchase_frequency_rate numeric(18, 6), first_purchase_date date, last_purchase_date date,
+    as_of date
+);
+create table marts.dim_customers (customer_key text, customer_id text, is_current boolean);
+create table marts.fct_orders (
+    order_id text, customer_id text, order_date timestamptz, is_purchase boolean,
+    total_amount numeric(18, 2)
+);
+reset role;
+"""
+
+
+def make_marts(url: str, customers: int = 11) -> None:
+    """Create the three marts; customer n bought n times for n.01 each, and cancelled once."""
+    with psycopg.connect(url) as conn:
+        conn.execute(TABLES)
+        for n in range(1, customers + 1):
+            customer, each, score = f"C{n:02}", f"{n}.01", n % 5 + 1
+            total = f"{n * (n * 100 + 1) / 100:.2f}"
+            conn.execute(
+                "insert into marts.customer_rfm values"
+                " (%s, %s, 'First', 'Last', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 1.5,"
+                " '1998-01-01', '1998-06-01', %s)",
+                (customer, f"{customer}@example.com", n, n, total, score, score, score,
+                 str(score) * 3, SEGMENTS[(n - 1) % 11], total, each, NIGHT),
+            )  # fmt: skip
+            conn.execute(
+                "insert into marts.dim_customers values (%s, %s, true)", (f"k{n}", customer)
+            )
+            for order in range(n + 1):
+                conn.execute(
+                    "insert into marts.fct_orders values (%s, %s, '1998-06-01', %s, %s)",
+                    (f"{customer}-{order}", customer, order < n, each),
+                )
+
+
+def execute(url: str, statement: str) -> None:
+    with psycopg.connect(url) as conn:
+        conn.execute(statement)
