@@ -1,0 +1,31 @@
+"""# batch_inference
+
+**Purpose.** Score every customer now. `nightly` does the same every night.
+
+**Inputs.** `marts` that passed the gate; each model's champion.
+
+**Outputs.** `ml.<model>_predictions`; reports as YAML, HTML and Parquet under *AMATO, Model
+reports*.
+
+**Triage.** A red `check_gate` means that this night was not validated, or did not pass. A damaged
+artefact is replaced by the last good version, which the log says loudly.
+"""
+
+from airflow.sdk import DAG
+
+from dags.stages.common import DEFAULT_ARGS, as_of_param
+from dags.stages.models import batch_inference
+from dags.stages.night import write_run_page
+
+with DAG(
+    dag_id="batch_inference",
+    description="Score every customer with each model's champion",
+    doc_md=__doc__,
+    schedule=None,
+    is_paused_upon_creation=False,
+    max_active_runs=1,
+    params={"as_of": as_of_param()},
+    default_args=DEFAULT_ARGS,
+    tags=["amato", "models"],
+):
+    batch_inference() >> write_run_page()

@@ -1,0 +1,32 @@
+"""# extract_load
+
+**Purpose.** Load all 15 source tables and collections into raw, by hand. `nightly` does the same
+every night.
+
+**Inputs.** MySQL `shop`, PostgreSQL `marketing`, MongoDB `clickstream`.
+
+**Outputs.** `raw_mysql`, `raw_postgres`, `raw_mongo`; `elt.load_log`, `elt.rejected_rows`.
+
+**Triage.** A red `load_*` task names its table and the reason in its first error line. Each table
+is one transaction and the night's upper bound is fixed when the night is opened, so clearing the
+task repeats it safely. A night older than the last one loaded is refused: raw only moves forward.
+"""
+
+from airflow.sdk import DAG
+
+from dags.stages.common import DEFAULT_ARGS, as_of_param
+from dags.stages.extract_load import extract_load
+from dags.stages.night import write_run_page
+
+with DAG(
+    dag_id="extract_load",
+    description="The three sources into the warehouse's raw schemas",
+    doc_md=__doc__,
+    schedule=None,
+    is_paused_upon_creation=False,
+    max_active_runs=1,
+    params={"as_of": as_of_param()},
+    default_args=DEFAULT_ARGS,
+    tags=["amato", "warehouse"],
+):
+    extract_load() >> write_run_page()

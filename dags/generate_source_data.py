@@ -1,0 +1,44 @@
+"""# generate_source_data
+
+**Purpose.** Make the generated company: a shop, its marketing and its clickstream, seeded, so that
+the same form gives the same bytes.
+
+**Inputs.** The form: scale, seed, days of history, databases, and the day the history ends before.
+
+**Outputs.** MySQL `shop`, PostgreSQL `marketing`, MongoDB `clickstream`.
+
+**Triage.** Data that this DAG did not make is never touched, and neither is a connection that was
+given from outside. Another scale or seed than the one that stands is refused: `make clean` first.
+Clearing a task is safe: a finished database is left as it is, a half-written one is written again.
+"""
+
+from airflow.sdk import DAG, Param
+
+from dags.stages.common import DEFAULT_ARGS, as_of_param
+from dags.stages.source import DATABASES, write_sources
+
+with DAG(
+    dag_id="generate_source_data",
+    description="Make the generated company in the three source databases",
+    doc_md=__doc__,
+    schedule=None,
+    is_paused_upon_creation=False,
+    max_active_runs=1,
+    params={
+        "scale": Param(
+            0.1,
+            type="number",
+            exclusiveMinimum=0,
+            maximum=10,
+            title="Scale",
+            description="1 makes 10,000 customers and 50,000 orders.",
+        ),
+        "seed": Param(42, type="integer", minimum=0, title="Seed"),
+        "days": Param(730, type="integer", minimum=30, title="Days of history"),
+        "databases": Param(DATABASES, type="array", examples=DATABASES, title="Databases to write"),
+        "as_of": as_of_param(),
+    },
+    default_args=DEFAULT_ARGS,
+    tags=["amato", "source"],
+):
+    write_sources()

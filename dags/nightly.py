@@ -1,0 +1,52 @@
+"""# nightly
+
+**Purpose.** One night of the platform, from the three sources to every customer's score.
+The run of 01:00 UTC on day D has `as_of` D: everything strictly before D 00:00 UTC.
+
+**Inputs.** MySQL `shop`, PostgreSQL `marketing`, MongoDB `clickstream`.
+
+**Outputs.** `raw_*`, `staging`, `marts`, `quality`, `ml` in the warehouse; dbt docs, Data Docs
+and model reports under *AMATO* in the menu, and on this run's own *Reports* tab.
+
+**Triage.** `close_night` names the tasks that failed; open their logs, whose first error line
+says what to do.
+
+- `load_*`: a source is unreachable, or its table changed. Each table is one transaction, so
+  clearing the task repeats it safely.
+- `build_*`: a model or a test failed; it is named in the log. Clearing the task builds only what
+  failed and what hangs on it.
+- `pass_gate`: the data is bad. Yesterday's predictions stay. Read the Data Docs first.
+- `train_model`, `score_customers`: one model's failure stops no other; its champion and its last
+  predictions are untouched.
+
+Every task is safe to clear, and a night repeated gives the same tables. Nights run one at a time
+and in order; a night older than the last one loaded is refused.
+"""
+
+from airflow.sdk import DAG
+
+from dags.stages.common import DEFAULT_ARGS, as_of_param, first_night
+from dags.stages.extract_load import extract_load
+from dags.stages.models import batch_inference, train_models
+from dags.stages.night import close_night, write_run_page
+from dags.stages.transform import transform
+from dags.stages.validate import validate
+
+with DAG(
+    dag_id="nightly",
+    description="The whole chain: extract and load, transform, validate, train, score",
+    doc_md=__doc__,
+    schedule="0 1 * * *",
+    start_date=first_night(),
+    catchup=True,
+    max_active_runs=1,
+    params={"as_of": as_of_param()},
+    default_args=DEFAULT_ARGS,
+    tags=["amato", "nightly"],
+):
+    loaded, built, gate = extract_load(), transform(), validate()
+    trained, scored = train_models(), batch_inference()
+
+    loaded >> built >> gate >> trained >> scored >> write_run_page() >> close_night()
+    # Training lets inference begin however it went; the gate does not.
+    gate >> scored

@@ -1,0 +1,31 @@
+"""# train_models
+
+**Purpose.** Train every model now. `nightly` trains on Mondays, or where a model has no champion.
+
+**Inputs.** `marts.fct_orders`, `marts.dim_customers`, strictly before `as_of` less the inference
+window.
+
+**Outputs.** Artefacts with their hashes, `ml.model_versions`, `ml.model_runs`, `ml.model_metrics`.
+
+**Triage.** Each model is a mapped task of its own, named in the grid; one that fails stops no
+other and leaves its champion in place. Too little data is `not_applicable`, which is no failure.
+"""
+
+from airflow.sdk import DAG
+
+from dags.stages.common import DEFAULT_ARGS, as_of_param
+from dags.stages.models import train_models
+from dags.stages.night import write_run_page
+
+with DAG(
+    dag_id="train_models",
+    description="Train every model on history older than the inference window",
+    doc_md=__doc__,
+    schedule=None,
+    is_paused_upon_creation=False,
+    max_active_runs=1,
+    params={"as_of": as_of_param()},
+    default_args=DEFAULT_ARGS,
+    tags=["amato", "models"],
+):
+    train_models(always=True) >> write_run_page()

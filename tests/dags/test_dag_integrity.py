@@ -1,0 +1,136 @@
+"""Every DAG parses, and is what the design says: ids, docs, owners, retries, schedules."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from dags.stages.common import OWNER, TAGS
+from elt.specs import SPECS
+
+DAGS_FOLDER = Path(__file__).resolve().parents[2] / "dags"
+EXPECTED = {
+    "nightly",
+    "generate_source_data",
+    "import_sales_csv",
+    "extract_load",
+    "transform",
+    "validate",
+    "train_models",
+    "batch_inference",
+}
+STAGES = ["extract_load", "transform", "validate", "train_models", "batch_inference"]
+
+
+@pytest.fixture(scope="module")
+def bag():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AMATO_FIRST_NIGHT", "2030-01-02")
+        from airflow.dag_processing.dagbag import DagBag
+
+        yield DagBag(dag_folder=str(DAGS_FOLDER))
+
+
+def test_exactly_the_expected_dags_and_no_import_errors(bag):
+    assert bag.import_errors == {}
+    assert set(bag.dags) == EXPECTED
+
+
+def test_one_dag_a_file_named_after_it(bag):
+    files = {path.stem for path in DAGS_FOLDER.glob("*.py")} - {"__init__"}
+    assert files == EXPECTED
+    for dag_id, dag in bag.dags.items():
+        assert Path(dag.fileloc).stem == dag_id
+
+
+@pytest.mark.parametrize("dag_id", sorted(EXPECTED))
+def test_docs_owner_retries_and_tags(bag, dag_id):
+    dag = bag.dags[dag_id]
+    for heading in ("**Purpose.**", "**Inputs.**", "**Outputs.**", "**Triage.**"):
+        assert heading in dag.doc_md
+    assert dag.description
+    assert dag.tags and set(dag.tags) <= TAGS
+    assert dag.max_active_runs == 1
+    assert dag.tasks
+    for task in dag.tasks:
+        assert task.owner == OWNER
+        assert task.retries == 2
+        assert task.retry_policy is not None
+        assert task.execution_timeout is not None
+        assert "_" in task.task_id.rsplit(".", 1)[-1], "task ids are verb_noun"
+
+
+def test_only_nightly_is_periodic_and_it_catches_up_from_the_first_night(bag):
+    periodic = {dag_id for dag_id, dag in bag.dags.items() if dag.schedule is not None}
+    assert periodic == {"nightly"}
+    nightly = bag.dags["nightly"]
+    assert nightly.catchup is True
+    assert nightly.start_date == datetime(2030, 1, 2, tzinfo=UTC)
+    assert nightly.schedule == "0 1 * * *"
+
+
+def test_nightly_runs_the_stages_in_order(bag):
+    nightly = bag.dags["nightly"]
+    groups = nightly.task_group.children
+    assert [name for name in groups if name in STAGES] == STAGES
+    for before, after in itertools.pairwise(STAGES):
+        reached: set[str] = set()
+        for task in nightly.tasks:
+            if task.task_id.startswith(f"{before}."):
+                reached |= {t.task_id for t in task.get_flat_relatives(upstream=False)}
+        assert any(task_id.startswith(f"{after}.") for task_id in reached), (before, after)
+
+
+def test_nothing_is_scored_when_the_gate_is_shut(bag):
+    """Between the gate and every scoring task, a chain of all_success rules must remain."""
+    nightly = bag.dags["nightly"]
+    check = nightly.get_task("batch_inference.check_gate")
+    assert "validate.pass_gate" in check.upstream_task_ids
+    assert check.trigger_rule == "all_success"
+    assert nightly.get_task("batch_inference.score_customers").trigger_rule == "all_success"
+
+
+def test_every_source_table_has_a_mapped_task(bag):
+    mapped: list[str] = []
+    for task in bag.dags["nightly"].tasks:
+        if task.task_id.startswith("extract_load.load_"):
+            mapped += task.op_kwargs_expand_input.value["table"]
+    assert sorted(mapped) == sorted(spec.name for spec in SPECS)
+
+
+def test_stage_dags_hold_the_same_tasks_as_nightly(bag):
+    nightly = {task.task_id for task in bag.dags["nightly"].tasks}
+    for stage in STAGES:
+        own = {task.task_id for task in bag.dags[stage].tasks} - {"write_run_page"}
+        assert own and own <= nightly
+
+
+def test_outlets_name_every_raw_table_and_mart(bag):
+    outlets = {asset.name for task in bag.dags["nightly"].tasks for asset in task.outlets}
+    assert {spec.raw_name for spec in SPECS} <= outlets
+    assert {"marts.customer_rfm", "quality.validation_results", "ml.kmeans_predictions"} <= outlets
+
+
+def test_a_retry_is_for_lost_connections_only():
+    import MySQLdb
+    import psycopg
+    import pymongo.errors
+    from airflow.sdk import RetryAction
+
+    from dags.stages.common import RetryLostConnections
+
+    policy = RetryLostConnections()
+    lost = [
+        psycopg.errors.ConnectionException("gone"),
+        psycopg.OperationalError("gone"),
+        MySQLdb.OperationalError(2006, "gone"),
+        pymongo.errors.ServerSelectionTimeoutError("gone"),
+        ConnectionResetError(),
+        TimeoutError(),
+    ]
+    bugs = [ValueError("bug"), psycopg.errors.UndefinedTable("t"), MySQLdb.ProgrammingError("sql")]
+    assert {policy.evaluate(error, 1, 2).action for error in lost} == {RetryAction.RETRY}
+    assert {policy.evaluate(error, 1, 2).action for error in bugs} == {RetryAction.FAIL}
