@@ -1,0 +1,89 @@
+# Everything AMATO does from the command line. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.ONESHELL:
+.SHELLFLAGS := -eu -o pipefail -c
+# Targets share one platform and one environment: never run two of them at once.
+.NOTPARALLEL:
+
+PYTHON := .venv/bin/python
+STACK := $(PYTHON) -m local_stack
+PYTEST := $(PYTHON) -m pytest
+PACKAGES := local_stack ddl elt data_generators ml dags plugins
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONPATH := $(CURDIR)
+export DO_NOT_TRACK := 1
+export GX_ANALYTICS_ENABLED := false
+
+.PHONY: help
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: install ## from nothing to a finished run [SCALE= SEED= DAYS= AS_OF= SALES_CSV=]
+	@$(STACK) run
+
+.PHONY: test
+test: install ## every test but the benchmarks
+	@$(PYTEST) tests/unit tests/dags tests/integration tests/e2e
+
+.PHONY: up
+up: install ## start the servers and Airflow
+	@$(STACK) up
+
+.PHONY: down
+down: ## stop everything; the data stays
+	@if [[ -x $(PYTHON) ]]; then $(STACK) down; fi
+
+.PHONY: status
+status: install ## show every service
+	@$(STACK) status
+
+.PHONY: clean
+clean: ## stop everything and remove all data; downloads stay
+	@if [[ -x $(PYTHON) ]]; then $(STACK) clean; fi
+
+.PHONY: env
+env: ## print shell-exportable connection URLs with full rights: eval "$(make -s env)"
+	@$(STACK) env
+
+.PHONY: secrets
+secrets: install ## write .env, with random secrets, for docker compose
+	@$(STACK) secrets
+
+.PHONY: docs
+docs: install ## generate the dbt docs of the latest night
+	@$(STACK) docs
+
+.PHONY: lint
+lint: install ## ruff, mypy and sqlfluff
+	@ruff check .
+	ruff format --check .
+	mypy --strict $(PACKAGES)
+	sqlfluff lint dbt_project ddl/warehouse
+
+.PHONY: format
+format: install ## format Python and SQL
+	@ruff check --fix .
+	ruff format .
+	sqlfluff fix dbt_project ddl/warehouse
+
+.PHONY: bench
+bench: install ## the benchmarks (long)
+	@$(PYTEST) tests/benchmarks
+
+.PHONY: faults chaos soak
+faults: ## kill each part at each step; nothing is lost (long)
+chaos: ## random kills for a while (long)
+soak: ## many nights in a row (long)
+faults chaos soak: install
+	@if [[ ! -d tests/$@ ]]; then echo "error: this version has no $@ proof (tests/$@)" >&2; exit 2; fi
+	$(PYTEST) tests/$@
+
+.PHONY: install
+install: ## system packages, Python environment, MongoDB; instant when they are there
+	@local_stack/bootstrap.sh
+
+.PHONY: lock
+lock: ## compile requirements.txt from pyproject.toml [UPGRADE=1]
+	@local_stack/lock.sh $(if $(UPGRADE),--upgrade)

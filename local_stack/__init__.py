@@ -1,0 +1,1 @@
+"""Starts, supervises, reports and stops the local servers and Airflow processes."""

@@ -1,0 +1,173 @@
+"""``make run``: brings the stack up and drives the whole chain through Airflow's API."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from datetime import UTC, date, datetime
+from typing import Any
+
+import psycopg
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from local_stack.airflow_api import AirflowApi, RunState
+from local_stack.layout import StackError, write_private
+from local_stack.stack import Stack
+from local_stack.summary import Summary, count_rows, read_models, read_verdict, show, stage_seconds
+from local_stack.world import Request, keep_world, read_request
+
+LOG_LINES = 25
+MARKS = {"success": "[green]✓[/]", "failed": "[red]✗[/]", "running": "[cyan]▶[/]"}
+ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
+SOURCE_DATABASES = ("mysql", "postgres", "mongo")
+
+
+class RunFailedError(StackError):
+    """A DAG run ended failed; the message holds the failed task's last log lines."""
+
+
+def run(stack: Stack, environment: Mapping[str, str], console: Console) -> None:
+    """Bring everything up, make the source data, run the night, and show what came out.
+
+    Raises:
+        StackError: the request is wrong, a server does not start, or a task failed.
+    """
+    begun = time.monotonic()
+    today = datetime.now(UTC).date()
+    request = read_request(environment, stack.layout, today)
+    if request.sales_path and "mysql" in stack.external:
+        raise StackError(
+            "SALES_CSV cannot be imported: mysql_shop was given from outside, and nothing is "
+            "ever written into it. Unset AIRFLOW_CONN_MYSQL_SHOP"
+        )
+    stack.up()
+    ready = time.monotonic()
+    keep_world(stack.layout, request.world)
+    urls = stack.urls()
+    api = AirflowApi(urls["AIRFLOW_URL"], urls["AIRFLOW_USER"], urls["AIRFLOW_PASSWORD"])
+    source_dag, conf = _source_run(request, stack)
+    api.wait_for_dags({"nightly", source_dag})
+    # The night is triggered below; the schedule must not begin one meanwhile.
+    runs = []
+    if conf is not None:
+        runs.append(_drive(api, source_dag, conf, console))
+    api.set_paused("nightly", False)
+    runs.append(_drive(api, "nightly", {"as_of": request.as_of.isoformat()}, console))
+    keeps_running = request.as_of >= today
+    api.set_paused("nightly", not keeps_running)
+    summary = _summarise(urls, request.as_of, runs, ready - begun)
+    write_private(
+        stack.layout.root / "run_summary.json", json.dumps(summary.as_json(), indent=1) + "\n"
+    )
+    show(summary, console)
+    if not keeps_running:
+        console.print(
+            f"The nightly schedule is paused, as this world ends on {request.as_of}: "
+            "unpause nightly in the UI to run it every day at 01:00 UTC."
+        )
+
+
+def _source_run(request: Request, stack: Stack) -> tuple[str, dict[str, Any] | None]:
+    """The DAG that makes the source data and its form; no form where all is external."""
+    if request.sales_path:
+        return "import_sales_csv", {"path": str(request.sales_path)}
+    world = request.world
+    databases = [name for name in SOURCE_DATABASES if name not in stack.external]
+    conf = {
+        "scale": world.scale,
+        "seed": world.seed,
+        "days": world.days,
+        "as_of": world.as_of,
+        "databases": databases,
+    }
+    return "generate_source_data", conf if databases else None
+
+
+def _drive(api: AirflowApi, dag_id: str, conf: dict[str, Any], console: Console) -> RunState:
+    """Trigger one run and show its tasks until it ends."""
+    run_id = api.trigger(dag_id, conf)
+    console.print(f"[bold]{dag_id}[/] {api.url}/dags/{dag_id}/runs/{run_id}", soft_wrap=True)
+    shown: set[str] = set()
+    live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+    with live or nullcontext():
+        for state in api.watch(dag_id, run_id):
+            if live:
+                live.update(_progress(state))
+            else:
+                _print_ended(state, shown, console)
+    if state.state != "success":
+        raise RunFailedError(_failure_text(api, state))
+    return state
+
+
+def _progress(state: RunState) -> Table:
+    """The run's tasks with their states and times, as the terminal shows them."""
+    table = Table(box=None, show_header=False)
+    now = datetime.now(UTC)
+    for task in state.tasks:
+        if task.state is None:
+            continue
+        seconds = task.seconds()
+        if seconds is None and task.start is not None:
+            seconds = (now - task.start).total_seconds()
+        clock = "" if seconds is None else f"{seconds:6.1f} s"
+        table.add_row(MARKS.get(task.state, "·"), task.name, task.state, clock)
+    return table
+
+
+def _print_ended(state: RunState, shown: set[str], console: Console) -> None:
+    """Print each task once, when it has ended: what a log file or a pipe can show."""
+    for task in state.tasks:
+        if task.state in ENDED and task.name not in shown:
+            shown.add(task.name)
+            seconds = task.seconds()
+            clock = "" if seconds is None else f"{seconds:6.1f} s"
+            console.print(
+                f"  {task.state:<16}{clock:>10}  {task.name}", markup=False, soft_wrap=True
+            )
+
+
+def _failure_text(api: AirflowApi, state: RunState) -> str:
+    """Which task failed, its last log lines, and where to read on."""
+    task = state.first_failure()
+    address = f"{api.url}/dags/{state.dag_id}/runs/{state.run_id}"
+    if task is None:
+        return f"{state.dag_id} ended {state.state} before any task failed; see {address}"
+    lines = api.log_lines(state.dag_id, state.run_id, task, LOG_LINES)
+    quoted = "\n".join(f"    {line}" for line in lines)
+    return f"{state.dag_id}: task {task.name} failed. Its log ends:\n{quoted}\nSee {address}"
+
+
+def _summarise(
+    urls: Mapping[str, str], as_of: date, runs: list[RunState], setup_seconds: float
+) -> Summary:
+    """Gather the summary from the warehouse and from the runs."""
+    with psycopg.connect(urls["WAREHOUSE_URL"]) as conn:
+        rows, verdict = count_rows(conn), read_verdict(conn, as_of)
+        models = read_models(conn, as_of)
+    base = urls["AIRFLOW_URL"].rstrip("/")
+    return Summary(
+        as_of=as_of.isoformat(),
+        state=runs[-1].state,
+        rows=rows,
+        verdict=verdict,
+        models=models,
+        seconds={"start servers": round(setup_seconds, 2), **stage_seconds(*runs)},
+        addresses={
+            "Airflow": f"{base}  (user {urls['AIRFLOW_USER']}; `make env` prints the password)",
+            "This night": f"{base}/dags/nightly/runs/{runs[-1].run_id}",
+            "dbt docs": f"{base}/plugin/amato-dbt-docs",
+            "Data Docs": f"{base}/plugin/amato-data-docs",
+            "Model reports": f"{base}/plugin/amato-reports",
+        },
+    )
+
+
+def main(stack: Stack) -> int:
+    """The command ``run``: reads its arguments from the environment."""
+    run(stack, stack.environment, Console())
+    return 0

@@ -1,0 +1,138 @@
+"""The world that a platform holds: a generated company, or one sales file; kept for good."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+from local_stack.layout import REPOSITORY, Layout, StackError, write_private
+
+DEFAULT_SCALE = 0.1
+DEFAULT_SEED = 42
+DEFAULT_DAYS = 730
+LEAST_DAYS = 30
+
+
+@dataclass(frozen=True)
+class World:
+    """What the source databases were made from, and the day their history ends before.
+
+    ``sales_sha256`` is the hash of the imported file; None in a generated world.
+    """
+
+    scale: float
+    seed: int
+    days: int
+    as_of: str
+    sales_sha256: str | None = None
+    sales_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``make run`` was asked for: the world, and the night to run."""
+
+    world: World
+    as_of: date
+    sales_path: Path | None
+
+
+def _number(environment: Mapping[str, str], name: str, default: float, low: float) -> float:
+    text = environment.get(name, "")
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = low - 1
+    if value < low or value != value:
+        raise StackError(f"{name}={text} is not a number of at least {low:g}")
+    return value
+
+
+def _integer(environment: Mapping[str, str], name: str, default: int, low: int) -> int:
+    value = _number(environment, name, default, low)
+    if value != int(value):
+        raise StackError(f"{name}={environment[name]} is not a whole number")
+    return int(value)
+
+
+def _day(environment: Mapping[str, str], name: str) -> date | None:
+    text = environment.get(name, "")
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise StackError(f"{name}={text} is not a date: give it like {name}=2024-12-31") from None
+
+
+def _sales_file(environment: Mapping[str, str]) -> Path | None:
+    text = environment.get("SALES_CSV", "")
+    if not text:
+        return None
+    path = Path(text).expanduser()
+    path = path if path.is_absolute() else REPOSITORY / path
+    if not path.is_file():
+        raise StackError(f"SALES_CSV={text}: there is no such file ({path})")
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def read_request(environment: Mapping[str, str], layout: Layout, today: date) -> Request:
+    """Read SCALE, SEED, DAYS, AS_OF and SALES_CSV, and hold them against the world that stands.
+
+    What is not given comes from the world that stands, then from the defaults; ``today`` is
+    the default as_of of a new world.
+
+    Raises:
+        StackError: a value is malformed, or another world stands.
+    """
+    path = layout.root / "world.json"
+    standing = World(**json.loads(path.read_text())) if path.exists() else None
+    sales = _sales_file(environment)
+    as_of = _day(environment, "AS_OF") or (
+        date.fromisoformat(standing.as_of) if standing else today
+    )
+    wanted = World(
+        scale=_number(environment, "SCALE", standing.scale if standing else DEFAULT_SCALE, 0.001),
+        seed=_integer(environment, "SEED", standing.seed if standing else DEFAULT_SEED, 0),
+        days=_integer(environment, "DAYS", standing.days if standing else DEFAULT_DAYS, LEAST_DAYS),
+        as_of=standing.as_of if standing else as_of.isoformat(),
+        sales_sha256=_sha256(sales) if sales else None,
+        sales_file=sales.name if sales else None,
+    )
+    if standing and sales is None and standing.sales_sha256:
+        raise StackError(
+            f"this platform holds the sales of {standing.sales_file}: give the same SALES_CSV "
+            "again, or remove everything first with `make clean`"
+        )
+    if standing and wanted != standing:
+        differences = ", ".join(
+            f"{name} {before} instead of {after}"
+            for name, before in asdict(standing).items()
+            if (after := asdict(wanted)[name]) != before
+        )
+        raise StackError(
+            f"this platform holds another world ({differences}): one platform holds one world. "
+            "Remove it first with `make clean`"
+        )
+    if standing and as_of < date.fromisoformat(standing.as_of):
+        raise StackError(
+            f"AS_OF={as_of} is before {standing.as_of}, the night this world begins with; "
+            "use a later one, or `make clean` first"
+        )
+    return Request(wanted, as_of, sales)
+
+
+def keep_world(layout: Layout, world: World) -> None:
+    """Record the world, before anything of it is made."""
+    write_private(layout.root / "world.json", json.dumps(asdict(world), indent=1) + "\n")

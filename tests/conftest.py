@@ -1,0 +1,163 @@
+"""Fixtures shared by all tests: real servers, and fresh migrated databases on them.
+
+The servers are AMATO's own local ones, under `.local/test/`, started when the first test asks
+for them and stopped at the end of the session. `AMATO_TEST_SERVERS=env` uses the servers named
+by WAREHOUSE_URL, MARKETING_URL, MYSQL_URL and MONGO_URL instead (full rights needed).
+"""
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+_counter = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Servers:
+    """URLs, with full rights, of the servers that tests may create databases on."""
+
+    warehouse_url: str
+    marketing_url: str
+    mysql_url: str
+    mongo_url: str
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Running servers of all four kinds."""
+    if os.environ.get("AMATO_TEST_SERVERS") == "env":
+        yield Servers(
+            warehouse_url=os.environ["WAREHOUSE_URL"],
+            marketing_url=os.environ["MARKETING_URL"],
+            mysql_url=os.environ["MYSQL_URL"],
+            mongo_url=os.environ["MONGO_URL"],
+        )
+        return
+    from local_stack.stack import Stack
+
+    stack = Stack(REPOSITORY / ".local" / "test" / "servers", environment={})
+    was_up = stack.is_up(stack.data_services)
+    stack.up(airflow=False, migrate=False)
+    urls = stack.urls()
+    yield Servers(
+        warehouse_url=urls["WAREHOUSE_URL"],
+        marketing_url=urls["MARKETING_URL"],
+        mysql_url=urls["MYSQL_URL"],
+        mongo_url=urls["MONGO_URL"],
+    )
+    if not was_up:
+        stack.down()
+
+
+def fresh_name(prefix: str) -> str:
+    """A database name that no other test and no other pytest process uses."""
+    return f"{prefix}_{os.getpid()}_{next(_counter)}"
+
+
+def with_database(url: str, database: str) -> str:
+    """`url` with its database replaced."""
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
+
+
+def mysql_arguments(url: str) -> dict[str, object]:
+    """Arguments of `MySQLdb.connect` for a `mysql://` URL."""
+    parts: SplitResult = urlsplit(url)
+    return {
+        "host": parts.hostname,
+        "port": parts.port or 3306,
+        "user": parts.username,
+        "password": parts.password or "",
+        "database": parts.path.lstrip("/"),
+        "charset": "utf8mb4",
+        "local_infile": 1,
+    }
+
+
+def _fresh_postgres(server_url: str, prefix: str) -> Iterator[str]:
+    import psycopg
+
+    name = fresh_name(prefix)
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'drop database if exists "{name}" with (force)')
+        connection.execute(f'create database "{name}"')
+    yield with_database(server_url, name)
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f'drop database if exists "{name}" with (force)')
+
+
+@pytest.fixture
+def empty_postgres_url(servers: Servers) -> Iterator[str]:
+    """A fresh PostgreSQL database with nothing in it."""
+    yield from _fresh_postgres(servers.warehouse_url, "empty")
+
+
+@pytest.fixture
+def warehouse_url(servers: Servers) -> Iterator[str]:
+    """A fresh, migrated warehouse."""
+    import psycopg
+
+    from ddl.migrate import migrate_warehouse
+
+    for url in _fresh_postgres(servers.warehouse_url, "warehouse"):
+        with psycopg.connect(url) as connection:
+            migrate_warehouse(connection)
+        yield url
+
+
+@pytest.fixture
+def marketing_url(servers: Servers) -> Iterator[str]:
+    """A fresh, migrated marketing database (source, PostgreSQL)."""
+    import psycopg
+
+    from ddl.migrate import migrate_postgres
+
+    for url in _fresh_postgres(servers.marketing_url, "marketing"):
+        with psycopg.connect(url) as connection:
+            migrate_postgres(connection)
+        yield url
+
+
+@pytest.fixture
+def mysql_url(servers: Servers) -> Iterator[str]:
+    """A fresh, migrated shop database (source, MySQL)."""
+    import MySQLdb
+
+    from ddl.migrate import migrate_mysql
+
+    name = fresh_name("shop")
+    url = with_database(servers.mysql_url, name)
+    server = MySQLdb.connect(**mysql_arguments(with_database(servers.mysql_url, "mysql")))
+    try:
+        server.query(f"drop database if exists `{name}`")
+        server.query(f"create database `{name}` character set utf8mb4")
+        shop = MySQLdb.connect(**mysql_arguments(url))
+        try:
+            migrate_mysql(shop)
+            shop.commit()
+        finally:
+            shop.close()
+        yield url
+        server.query(f"drop database if exists `{name}`")
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def mongo_url(servers: Servers) -> Iterator[str]:
+    """A fresh, migrated clickstream database (source, MongoDB)."""
+    from pymongo import MongoClient
+
+    from ddl.migrate import migrate_mongo
+
+    name = fresh_name("clickstream")
+    with MongoClient(servers.mongo_url) as client:
+        client.drop_database(name)
+        migrate_mongo(client[name])
+        yield with_database(servers.mongo_url, name)
+        client.drop_database(name)

@@ -1,0 +1,142 @@
+"""`make run` on the CDNOW sales file, against pandas arithmetic that shares no code with it."""
+
+from __future__ import annotations
+
+import gzip
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+FILE = Path("tests/data/CDNOW_master.txt.gz")
+ARGUMENTS = {"SALES_CSV": str(FILE), "AS_OF": "1998-07-01"}
+AS_OF = pd.Timestamp("1998-07-01")
+# Published: one line a purchase; without an order column an order is a customer's day.
+CUSTOMERS, ORDERS, LINES, DOLLARS = 23_570, 67_591, 69_659, Decimal("2500315.63")
+
+
+@pytest.fixture(scope="module")
+def first_run(sales_platform):
+    output = sales_platform.must("run", **ARGUMENTS)
+    return output, sales_platform.summary(), sales_platform.checksums()
+
+
+@pytest.fixture(scope="module")
+def expected() -> pd.DataFrame:
+    """Recency, frequency and monetary value in cents, by customer."""
+    with gzip.open(Path(__file__).parents[2] / FILE, "rt") as handle:
+        rows = [line.split() for line in handle.read().splitlines()[1:]]
+    lines = pd.DataFrame(rows, columns=["customer_id", "day", "cds", "dollars"])
+    lines["day"] = pd.to_datetime(lines["day"], format="%Y%m%d")
+    lines["cents"] = lines["dollars"].str.replace(".", "", regex=False).astype(int)
+    groups = lines.groupby("customer_id")
+    return pd.DataFrame(
+        {
+            "recency_days": (AS_OF - groups["day"].max()).dt.days,
+            "frequency": groups["day"].nunique(),
+            "cents": groups["cents"].sum(),
+        }
+    )
+
+
+def test_customer_rfm_equals_independent_arithmetic(sales_platform, first_run, expected):
+    assert len(expected) == CUSTOMERS
+    with sales_platform.warehouse() as conn:
+        rows = conn.execute(
+            "select customer_id, recency_days, frequency, (monetary_value * 100)::bigint,"
+            " recency_score, frequency_score, monetary_score from marts.customer_rfm"
+        ).fetchall()
+    columns = ["customer_id", "recency_days", "frequency", "cents", "r", "f", "m"]
+    found = pd.DataFrame(rows, columns=columns).set_index("customer_id").sort_index()
+    assert list(found.index) == sorted(expected.index)
+    for column in ("recency_days", "frequency", "cents"):
+        assert (found[column] == expected[column].sort_index()).all(), column
+    # Quintiles: five groups of a fifth each, the best customers in the fifth.
+    for score, column, best in (("r", "recency_days", "min"), ("f", "frequency", "max")):
+        sizes = found[score].value_counts()
+        assert sorted(sizes.index) == [1, 2, 3, 4, 5]
+        assert sizes.max() - sizes.min() <= 1
+        extreme = getattr(found[column], best)()
+        assert 5 in set(found.loc[found[column] == extreme, score])
+
+
+def test_published_totals(sales_platform, first_run):
+    with sales_platform.warehouse() as conn:
+        row = conn.execute(
+            "select count(*), sum(monetary_value), sum(frequency) from marts.customer_rfm"
+        ).fetchone()
+        assert row == (CUSTOMERS, DOLLARS, ORDERS)
+        lines = conn.execute("select count(*) from raw_mysql.transaction_items").fetchone()
+        assert lines == (LINES,)
+
+
+def test_sources_that_stay_empty_give_empty_tables(first_run):
+    _, summary, _ = first_run
+    rows = summary["rows"]["raw"]
+    empty = {name for name, count in rows.items() if not name.startswith("raw_mysql.")}
+    assert len(empty) == 9
+    assert all(rows[name] == 0 for name in empty)
+
+
+def test_the_summary_tells_all(first_run):
+    output, summary, _ = first_run
+    assert summary["state"] == "success"
+    assert summary["verdict"].startswith("passed")
+    assert {model["kind"] for model in summary["models"]} == {"train", "infer"}
+    assert all(model["state"] == "success" for model in summary["models"])
+    assert all(model["rows"] > 0 for model in summary["models"])
+    for stage in ("import_sales_csv", "extract_load", "transform", "validate"):
+        assert summary["seconds"][stage] > 0
+    assert "load_mysql_shop[transactions]" in output
+    assert summary["addresses"]["Airflow"].startswith("http://127.0.0.1:")
+
+
+def test_no_secret_is_printed(sales_platform, first_run):
+    output, summary, _ = first_run
+    password = sales_platform.urls()["AIRFLOW_PASSWORD"]
+    assert password not in output
+    assert password not in str(summary)
+
+
+def test_a_second_run_changes_no_table(sales_platform, first_run):
+    _, _, before = first_run
+    assert len(before) >= 15 + 15 + 4 + 3
+    sales_platform.must("run", **ARGUMENTS)
+    assert sales_platform.checksums() == before
+
+
+def test_another_world_is_refused(sales_platform, first_run):
+    done = sales_platform.command("run", AS_OF="1998-07-01", SCALE="0.01")
+    assert done.returncode != 0
+    assert "make clean" in done.stdout + done.stderr
+
+
+def test_down_and_up_bring_all_of_it_back(sales_platform, first_run):
+    _, _, before = first_run
+    sales_platform.must("down")
+    sales_platform.must("up")
+    assert sales_platform.checksums() == before
+
+
+def test_a_failed_task_ends_the_run_with_its_log(sales_platform, first_run):
+    """A source table that vanished: the run says which task, and what its log says."""
+    import MySQLdb
+
+    from tests.conftest import mysql_arguments
+
+    _, _, before = first_run
+    shop = MySQLdb.connect(**mysql_arguments(sales_platform.urls()["MYSQL_URL"]))
+    shop.query("rename table customer_segments to customer_segments_gone")
+    try:
+        done = sales_platform.command("run", **ARGUMENTS)
+    finally:
+        shop.query("rename table customer_segments_gone to customer_segments")
+        shop.close()
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "load_mysql_shop[customer_segments] failed" in text
+    assert "customer_segments" in text.split("Its log ends:")[1]
+    assert "Traceback" not in done.stderr
+    sales_platform.must("run", **ARGUMENTS)
+    assert sales_platform.checksums() == before

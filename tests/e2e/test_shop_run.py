@@ -1,0 +1,113 @@
+"""`make run` on the small generated shop: every source has data, and the UI shows all of it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import requests
+
+SCALE = "0.02"
+AS_OF = "2024-07-01"
+
+
+@pytest.fixture(scope="module")
+def summary(shop_platform):
+    shop_platform.must("run", SCALE=SCALE, AS_OF=AS_OF, SEED="7")
+    return shop_platform.summary()
+
+
+@pytest.fixture(scope="module")
+def airflow(shop_platform, summary):
+    urls = shop_platform.urls()
+    session = requests.Session()
+    login = {"username": urls["AIRFLOW_USER"], "password": urls["AIRFLOW_PASSWORD"]}
+    token = session.post(f"{urls['AIRFLOW_URL'].rstrip('/')}/auth/token", json=login, timeout=60)
+    token.raise_for_status()
+    session.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+    return urls["AIRFLOW_URL"].rstrip("/"), session
+
+
+def test_every_source_has_data(summary):
+    raw = summary["rows"]["raw"]
+    assert len(raw) == 15
+    assert all(count > 0 for count in raw.values()), raw
+    assert raw["raw_mysql.customers"] == 200
+    assert summary["verdict"].startswith("passed")
+
+
+def test_every_raw_row_equals_its_source(shop_platform, summary):
+    """Counts, by each source's own count."""
+    import MySQLdb
+    import psycopg
+    import pymongo
+
+    from tests.conftest import mysql_arguments
+
+    urls = shop_platform.urls()
+    raw = summary["rows"]["raw"]
+    shop = MySQLdb.connect(**mysql_arguments(urls["MYSQL_URL"]))
+    cursor = shop.cursor()
+    with psycopg.connect(urls["MARKETING_URL"]) as marketing:
+        for name, count in raw.items():
+            schema, table = name.split(".")
+            if schema == "raw_mysql":
+                cursor.execute(f"select count(*) from {table}")
+                assert cursor.fetchone() == (count,), name
+            elif schema == "raw_postgres":
+                assert marketing.execute(f"select count(*) from {table}").fetchone() == (count,)
+    shop.close()
+    with pymongo.MongoClient(urls["MONGO_URL"]) as client:
+        database = client.get_default_database()
+        for name, count in raw.items():
+            schema, table = name.split(".")
+            if schema == "raw_mongo":
+                assert database[table].count_documents({}) == count, name
+
+
+def test_the_chain_is_one_successful_run(airflow, summary):
+    base, session = airflow
+    runs = session.get(f"{base}/api/v2/dags/nightly/dagRuns", timeout=60).json()["dag_runs"]
+    assert [run["state"] for run in runs] == ["success"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("docs/", "dbt"),
+        ("data_docs/", "customer_rfm"),
+        ("reports/", "kmeans"),
+    ],
+)
+def test_pages_stand_behind_the_login(airflow, path, text):
+    base, session = airflow
+    page = session.get(f"{base}/amato/{path}", timeout=60)
+    assert page.status_code == 200
+    assert text in page.text
+    stranger = requests.get(f"{base}/amato/{path}", timeout=60, allow_redirects=False)
+    assert stranger.status_code in (302, 303, 307, 401, 403)
+    assert text not in stranger.text
+
+
+def test_the_menu_names_the_pages(airflow):
+    base, session = airflow
+    plugins = session.get(f"{base}/api/v2/plugins", timeout=60).json()["plugins"]
+    views = [view for plugin in plugins for view in plugin["external_views"]]
+    menu = {view["name"] for view in views if view["destination"] == "nav"}
+    assert {"dbt docs", "Data Docs", "Model reports"} <= menu
+    assert any(view["destination"] == "dag_run" for view in views)
+
+
+def test_the_run_page_links_its_reports(airflow):
+    base, session = airflow
+    run = session.get(f"{base}/api/v2/dags/nightly/dagRuns", timeout=60).json()["dag_runs"][0]
+    page = session.get(f"{base}/amato/runs/nightly/{run['dag_run_id']}", timeout=60)
+    assert page.status_code == 200
+    assert AS_OF in page.text
+    links = re.findall(r'href="([^"]+kmeans[^"]+\.html)"', page.text)
+    assert links
+    for link in links:
+        target = requests.compat.urljoin(page.url, link)
+        report = session.get(target, timeout=60)
+        assert report.status_code == 200, target
+        assert "kmeans" in report.text.lower()

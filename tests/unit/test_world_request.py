@@ -1,0 +1,89 @@
+"""`make run`'s arguments, and the one world that a platform holds."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from local_stack.layout import Layout, StackError
+from local_stack.world import DEFAULT_DAYS, DEFAULT_SCALE, DEFAULT_SEED, keep_world, read_request
+
+TODAY = date(2024, 5, 6)
+
+
+@pytest.fixture
+def layout(tmp_path):
+    return Layout(tmp_path)
+
+
+def stand(layout, **environment):
+    request = read_request(environment, layout, TODAY)
+    keep_world(layout, request.world)
+    return request
+
+
+def test_defaults_and_the_first_run_day_is_kept(layout):
+    request = stand(layout)
+    world = request.world
+    assert (world.scale, world.seed, world.days) == (DEFAULT_SCALE, DEFAULT_SEED, DEFAULT_DAYS)
+    assert request.as_of == TODAY
+    later = read_request({}, layout, date(2024, 6, 1))
+    assert later == request
+
+
+def test_what_stands_is_the_default_of_what_is_not_given(layout):
+    first = stand(layout, SCALE="0.5", SEED="7", DAYS="100", AS_OF="2024-01-01")
+    assert read_request({"SCALE": "0.5"}, layout, TODAY) == first
+    assert (layout.root / "world.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_later_night_of_the_same_world(layout):
+    stand(layout, AS_OF="2024-01-01")
+    request = read_request({"AS_OF": "2024-01-02"}, layout, TODAY)
+    assert request.as_of == date(2024, 1, 2)
+    assert request.world.as_of == "2024-01-01"
+
+
+@pytest.mark.parametrize("changed", [{"SEED": "8"}, {"SCALE": "2"}, {"DAYS": "100"}])
+def test_another_world_is_refused_and_names_make_clean(layout, changed):
+    stand(layout, SEED="7", SCALE="1", DAYS="30")
+    with pytest.raises(StackError, match="make clean"):
+        read_request(changed, layout, TODAY)
+
+
+def test_sales_file_worlds(layout, tmp_path):
+    sales = tmp_path / "sales.csv"
+    sales.write_text("customer,date,amount\na,2024-01-01,5\n")
+    request = stand(layout, SALES_CSV=str(sales), AS_OF="2024-02-01")
+    assert request.sales_path == sales
+    assert read_request({"SALES_CSV": str(sales)}, layout, TODAY) == request
+    with pytest.raises(StackError, match="make clean"):
+        read_request({}, layout, TODAY)
+    sales.write_text("customer,date,amount\na,2024-01-01,6\n")
+    with pytest.raises(StackError, match="make clean"):
+        read_request({"SALES_CSV": str(sales)}, layout, TODAY)
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"SCALE": "big"}, "SCALE=big"),
+        ({"SCALE": "0"}, "SCALE=0"),
+        ({"SCALE": "nan"}, "SCALE=nan"),
+        ({"SEED": "1.5"}, "SEED=1.5"),
+        ({"SEED": "-1"}, "SEED=-1"),
+        ({"DAYS": "29"}, "DAYS=29"),
+        ({"AS_OF": "01/02/2024"}, "AS_OF=01/02/2024"),
+        ({"SALES_CSV": "no/such/file.csv"}, "no/such/file.csv"),
+    ],
+)
+def test_malformed_values_are_named(layout, environment, message):
+    with pytest.raises(StackError, match=message):
+        read_request(environment, layout, TODAY)
+
+
+def test_a_night_before_the_world_is_refused(layout):
+    stand(layout, AS_OF="2024-03-01")
+    with pytest.raises(StackError, match="2024-03-01"):
+        read_request({"AS_OF": "2024-02-01"}, layout, TODAY)
