@@ -52,7 +52,7 @@ secrets: install ## write .env, with random secrets, for docker compose
 	@$(STACK) secrets
 
 .PHONY: docs
-docs: install ## generate the dbt docs of the latest night
+docs: ## generate the dbt docs of the latest night
 	@$(STACK) docs
 
 .PHONY: lint

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from local_stack.__main__ import is_whole
 from local_stack.compose_secrets import read_env, write_compose_secrets
 from local_stack.layout import REPOSITORY, StackError
 
@@ -112,3 +113,17 @@ def test_compose_secrets_are_private_random_and_kept(tmp_path: Path) -> None:
 def test_compose_file_is_named_when_missing(tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"docker-compose\.yml is missing"):
         write_compose_secrets(tmp_path / ".env", tmp_path / "docker-compose.yml")
+
+
+@pytest.mark.parametrize(
+    ("states", "whole"),
+    [
+        (["running", "starting", "external"], True),
+        (["stopped", "stopped", "external"], True),
+        (["running", "stopped"], False),
+        (["running", "fatal"], False),
+        (["orphaned"], False),
+    ],
+)
+def test_status_tells_a_broken_platform_from_a_whole_one(states: list[str], whole: bool) -> None:
+    assert is_whole(states) is whole
