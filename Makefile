@@ -15,6 +15,14 @@ export PYTHONPATH := $(CURDIR)
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
+# First lines of a recipe that must not install anything by itself.
+define needs_environment
+if [[ ! -x $(PYTHON) ]]; then echo 'error: the environment is missing: `make install`' >&2; exit 2; fi
+endef
+define needs_anything_started
+if [[ ! -x $(PYTHON) && ! -d $${AMATO_LOCAL:-.local}/run ]]; then echo 'nothing was started here'; exit; fi
+endef
+
 .PHONY: help
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -33,7 +41,9 @@ up: install ## start the servers and Airflow
 
 .PHONY: down
 down: ## stop everything; the data stays
-	@if [[ -x $(PYTHON) ]]; then $(STACK) down; fi
+	@$(needs_anything_started)
+	$(needs_environment)
+	$(STACK) down
 
 .PHONY: status
 status: install ## show every service
@@ -41,19 +51,23 @@ status: install ## show every service
 
 .PHONY: clean
 clean: ## stop everything and remove all data; downloads stay
-	@if [[ -x $(PYTHON) ]]; then $(STACK) clean; fi
+	@$(needs_anything_started)
+	$(needs_environment)
+	$(STACK) clean
 
 .PHONY: env
 env: ## print shell-exportable connection URLs with full rights: eval "$(make -s env)"
-	@$(STACK) env
+	@$(needs_environment)
+	$(STACK) env
 
 .PHONY: secrets
-secrets: install ## write .env, with random secrets, for docker compose
-	@$(STACK) secrets
+secrets: ## write .env, with random secrets, for docker compose
+	@python3.11 -m local_stack.compose_secrets
 
 .PHONY: docs
 docs: ## generate the dbt docs of the latest night
-	@$(STACK) docs
+	@$(needs_environment)
+	$(STACK) docs
 
 .PHONY: lint
 lint: install ## ruff, mypy and sqlfluff
@@ -68,17 +82,20 @@ format: install ## format Python and SQL
 	ruff format .
 	sqlfluff fix dbt_project ddl/warehouse
 
-.PHONY: bench
-bench: install ## the benchmarks (long)
-	@$(PYTEST) tests/benchmarks
-
-.PHONY: faults chaos soak
+.PHONY: bench faults chaos soak
+bench: ## the benchmarks (long)
 faults: ## kill each part at each step; nothing is lost (long)
 chaos: ## random kills for a while (long)
 soak: ## many nights in a row (long)
-faults chaos soak: install
-	@if [[ ! -d tests/$@ ]]; then echo "error: this version has no $@ proof (tests/$@)" >&2; exit 2; fi
-	$(PYTEST) tests/$@
+bench: FOLDER := tests/benchmarks
+faults chaos soak: FOLDER = tests/$@
+bench faults chaos soak:
+	@if ! compgen -G '$(FOLDER)/test_*.py' >/dev/null; then
+	    echo 'error: this version has no tests for `make $@` ($(FOLDER))' >&2
+	    exit 2
+	fi
+	local_stack/bootstrap.sh
+	$(PYTEST) $(FOLDER)
 
 .PHONY: install
 install: ## system packages, Python environment, MongoDB; instant when they are there

@@ -13,19 +13,16 @@ artefact is replaced by the last good version, which the log says loudly.
 
 from airflow.sdk import DAG
 
-from dags.stages.common import DEFAULT_ARGS, as_of_param
+from dags.stages.common import BY_HAND, as_of_param
 from dags.stages.models import batch_inference
-from dags.stages.night import write_run_page
+from dags.stages.night import finish_run, write_run_page
 
 with DAG(
     dag_id="batch_inference",
     description="Score every customer with each model's champion",
     doc_md=__doc__,
-    schedule=None,
-    is_paused_upon_creation=False,
-    max_active_runs=1,
-    params={"as_of": as_of_param()},
-    default_args=DEFAULT_ARGS,
+    params={"as_of": as_of_param("the latest night that was loaded")},
     tags=["amato", "models"],
+    **BY_HAND,
 ):
-    batch_inference() >> write_run_page()
+    batch_inference() >> write_run_page() >> finish_run()

@@ -14,19 +14,16 @@ task repeats it safely. A night older than the last one loaded is refused: raw o
 
 from airflow.sdk import DAG
 
-from dags.stages.common import DEFAULT_ARGS, as_of_param
+from dags.stages.common import BY_HAND, as_of_param
 from dags.stages.extract_load import extract_load
-from dags.stages.night import write_run_page
+from dags.stages.night import finish_run, write_run_page
 
 with DAG(
     dag_id="extract_load",
     description="The three sources into the warehouse's raw schemas",
     doc_md=__doc__,
-    schedule=None,
-    is_paused_upon_creation=False,
-    max_active_runs=1,
     params={"as_of": as_of_param()},
-    default_args=DEFAULT_ARGS,
     tags=["amato", "warehouse"],
+    **BY_HAND,
 ):
-    extract_load() >> write_run_page()
+    extract_load() >> write_run_page() >> finish_run()

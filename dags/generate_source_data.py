@@ -14,16 +14,13 @@ Clearing a task is safe: a finished database is left as it is, a half-written on
 
 from airflow.sdk import DAG, Param
 
-from dags.stages.common import DEFAULT_ARGS, as_of_param
+from dags.stages.common import BY_HAND, as_of_param
 from dags.stages.source import DATABASES, write_sources
 
 with DAG(
     dag_id="generate_source_data",
     description="Make the generated company in the three source databases",
     doc_md=__doc__,
-    schedule=None,
-    is_paused_upon_creation=False,
-    max_active_runs=1,
     params={
         "scale": Param(
             0.1,
@@ -38,7 +35,7 @@ with DAG(
         "databases": Param(DATABASES, type="array", examples=DATABASES, title="Databases to write"),
         "as_of": as_of_param(),
     },
-    default_args=DEFAULT_ARGS,
     tags=["amato", "source"],
+    **BY_HAND,
 ):
     write_sources()

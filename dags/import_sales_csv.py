@@ -14,7 +14,7 @@ the same file again changes nothing, so that clearing the task is safe at any po
 
 from airflow.sdk import DAG, Param
 
-from dags.stages.common import DEFAULT_ARGS
+from dags.stages.common import BY_HAND
 from dags.stages.source import import_sales
 
 
@@ -27,9 +27,6 @@ with DAG(
     dag_id="import_sales_csv",
     description="Load a sales file into the shop",
     doc_md=__doc__,
-    schedule=None,
-    is_paused_upon_creation=False,
-    max_active_runs=1,
     params={
         "path": Param(type="string", minLength=1, title="Path of the file"),
         "date": column("Date column", "The day of the purchase."),
@@ -41,7 +38,7 @@ with DAG(
         "delimiter": column("Delimiter", "A character, or: whitespace. Empty: found out."),
         "date_format": column("Date format", "Like %d/%m/%Y. Empty: found out where it is clear."),
     },
-    default_args=DEFAULT_ARGS,
     tags=["amato", "source"],
+    **BY_HAND,
 ):
     import_sales()

@@ -19,8 +19,9 @@ says what to do.
 - `train_model`, `score_customers`: one model's failure stops no other; its champion and its last
   predictions are untouched.
 
-Every task is safe to clear, and a night repeated gives the same tables. Nights run one at a time
-and in order; a night older than the last one loaded is refused.
+A failed task is safe to clear, and a night repeated gives the same tables. To load a night again,
+clear `open_night` with what follows it. Nights run one at a time and in order; a night older than
+the last one loaded is refused.
 """
 
 from airflow.sdk import DAG
@@ -32,12 +33,14 @@ from dags.stages.night import close_night, write_run_page
 from dags.stages.transform import transform
 from dags.stages.validate import validate
 
+FIRST_NIGHT = first_night()
+
 with DAG(
     dag_id="nightly",
     description="The whole chain: extract and load, transform, validate, train, score",
     doc_md=__doc__,
-    schedule="0 1 * * *",
-    start_date=first_night(),
+    schedule="0 1 * * *" if FIRST_NIGHT else None,
+    start_date=FIRST_NIGHT,
     catchup=True,
     max_active_runs=1,
     params={"as_of": as_of_param()},

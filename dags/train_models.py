@@ -13,19 +13,16 @@ other and leaves its champion in place. Too little data is `not_applicable`, whi
 
 from airflow.sdk import DAG
 
-from dags.stages.common import DEFAULT_ARGS, as_of_param
+from dags.stages.common import BY_HAND, as_of_param
 from dags.stages.models import train_models
-from dags.stages.night import write_run_page
+from dags.stages.night import finish_run, write_run_page
 
 with DAG(
     dag_id="train_models",
     description="Train every model on history older than the inference window",
     doc_md=__doc__,
-    schedule=None,
-    is_paused_upon_creation=False,
-    max_active_runs=1,
-    params={"as_of": as_of_param()},
-    default_args=DEFAULT_ARGS,
+    params={"as_of": as_of_param("the latest night that was loaded")},
     tags=["amato", "models"],
+    **BY_HAND,
 ):
-    train_models(always=True) >> write_run_page()
+    train_models(always=True) >> write_run_page() >> finish_run()

@@ -13,19 +13,16 @@ run.
 
 from airflow.sdk import DAG
 
-from dags.stages.common import DEFAULT_ARGS, as_of_param
-from dags.stages.night import write_run_page
+from dags.stages.common import BY_HAND, as_of_param
+from dags.stages.night import finish_run, write_run_page
 from dags.stages.validate import validate
 
 with DAG(
     dag_id="validate",
     description="Great Expectations decides whether the marts may be used",
     doc_md=__doc__,
-    schedule=None,
-    is_paused_upon_creation=False,
-    max_active_runs=1,
-    params={"as_of": as_of_param()},
-    default_args=DEFAULT_ARGS,
+    params={"as_of": as_of_param("the latest night that was loaded")},
     tags=["amato", "quality"],
+    **BY_HAND,
 ):
-    validate() >> write_run_page()
+    validate() >> write_run_page() >> finish_run()

@@ -43,7 +43,7 @@ URLS = {
 }
 
 
-def connect_mysql(url: str, *, local_infile: bool = False) -> MySQLdb.connections.Connection:
+def connect_mysql(url: str) -> MySQLdb.connections.Connection:
     """Open ``mysql://user:password@host:port/database``; times in UTC, text in utf8mb4."""
     parts = urlsplit(url)
     return MySQLdb.connect(
@@ -54,7 +54,6 @@ def connect_mysql(url: str, *, local_infile: bool = False) -> MySQLdb.connection
         database=unquote(parts.path.lstrip("/")),
         charset="utf8mb4",
         init_command="set time_zone = '+00:00'",
-        local_infile=local_infile,
     )
 
 

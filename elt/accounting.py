@@ -64,6 +64,19 @@ def check_night(conn: psycopg.Connection[Any], night: Night) -> dict[str, int]:
     return totals
 
 
+def newest_night(conn: psycopg.Connection[Any]) -> date:
+    """The newest night that was opened, which the marts show.
+
+    Raises:
+        UnknownNightError: none was.
+    """
+    row = conn.execute("select max(as_of) from elt.nights").fetchone()
+    newest = row[0] if row else None
+    if not isinstance(newest, date):
+        raise UnknownNightError("no night was loaded yet: run extract_load, or nightly")
+    return newest
+
+
 def require_latest(conn: psycopg.Connection[Any], as_of: date) -> None:
     """Refuse a night that is not the newest: the marts show the newest night only.
 
@@ -71,13 +84,13 @@ def require_latest(conn: psycopg.Connection[Any], as_of: date) -> None:
         UnknownNightError: no night was opened for this as_of.
         OlderNightError: a newer night was opened.
     """
-    newest = conn.execute("select max(as_of) from elt.nights").fetchone()
-    latest = newest[0] if newest else None
-    if latest is None or latest < as_of:
+    newest = newest_night(conn)
+    if newest < as_of:
         raise UnknownNightError(
-            f"night {as_of} was never loaded (the latest is {latest}): run extract_load for it"
+            f"night {as_of} was not loaded; the latest is {newest}: give that one as as_of, or "
+            "run extract_load for this one first"
         )
-    if latest > as_of:
+    if newest > as_of:
         raise OlderNightError(
-            f"night {as_of} is over: the marts show {latest}, and are never turned back"
+            f"night {as_of} is over: the marts show {newest}, and are never turned back"
         )

@@ -96,19 +96,23 @@ def open_night(conn: psycopg.Connection[Any], as_of: date) -> Night:
     return Night.from_json({"as_of": str(row[0]), "batch_id": row[1], "bounds": row[2]})
 
 
-def close_night(conn: psycopg.Connection[Any], as_of: date, state: str) -> None:
-    """Record how the night ended, for example ``success`` or ``failed``.
+def close_night(conn: psycopg.Connection[Any], night: Night, state: str) -> None:
+    """Record how the night ended, ``closed`` or ``failed``.
 
     Raises:
-        UnknownNightError: the night was never opened.
+        StaleBatchError: the night was opened again since; its newer attempt closes it.
     """
     with conn.transaction():
         closed = conn.execute(
-            "update elt.nights set state = %s, closed_at = clock_timestamp() where as_of = %s",
-            (state, as_of),
+            "update elt.nights set state = %s, closed_at = clock_timestamp()"
+            " where as_of = %s and batch_id = %s",
+            (state, night.as_of, night.batch_id),
         )
         if closed.rowcount == 0:
-            raise UnknownNightError(f"night {as_of} was never opened: open it with open_night")
+            raise StaleBatchError(
+                f"batch {night.batch_id} of night {night.as_of} was overtaken: the night was "
+                "opened again, and its newer attempt closes it"
+            )
 
 
 def fence(conn: psycopg.Connection[Any], night: Night, *, hold: bool) -> None:

@@ -1,4 +1,4 @@
-"""Command line: `python -m local_stack up|down|status|clean|env|secrets|docs|run`."""
+"""Command line: `python -m local_stack up|down|status|clean|env|docs|run`."""
 
 import argparse
 import os
@@ -9,7 +9,6 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from local_stack.compose_secrets import write_compose_secrets
 from local_stack.layout import REPOSITORY, StackError
 from local_stack.stack import Stack
 from local_stack.status import ServiceStatus
@@ -20,7 +19,6 @@ COMMANDS = {
     "status": "show every service",
     "clean": "stop everything and remove all data",
     "env": "print shell-exportable connection URLs with full rights",
-    "secrets": "write .env for docker-compose.yml",
     "docs": "write the dbt docs of the latest night",
     "run": "drive the whole chain",
 }
@@ -75,8 +73,6 @@ def run_command(command: str) -> int:
     elif command == "env":
         for name, url in stack.urls().items():
             print(f"export {name}={shlex.quote(url)}")
-    elif command == "secrets":
-        print(write_compose_secrets(REPOSITORY / ".env"))
     elif command == "docs":
         return write_docs(stack)
     elif command == "run":

@@ -57,7 +57,7 @@ has_postgres() {
     for folder in /usr/lib/postgresql/*/bin; do
         [[ "$folder" =~ /([0-9]+)/bin$ && ${BASH_REMATCH[1]} -ge 15 && -x "$folder/initdb" ]] && return
     done
-    command -v initdb >/dev/null && [[ $(initdb --version | grep -oE '[0-9]+' | head -n 1) -ge 15 ]]
+    command -v initdb >/dev/null && [[ $(initdb --version) =~ [0-9]+ && ${BASH_REMATCH[0]} -ge 15 ]]
 }
 
 has_python_headers() {
@@ -84,7 +84,8 @@ missing_packages() {
         command -v my_print_defaults >/dev/null || echo mariadb-client-core
     fi
     if [[ -z "${AIRFLOW_CONN_MONGO_CLICKSTREAM:-}" ]] && ! command -v mongod >/dev/null; then
-        ldconfig -p | grep -q 'libcurl\.so\.4 ' || echo libcurl4
+        # Not grep -q: it would end before ldconfig has written all, which pipefail calls a failure.
+        ldconfig -p | grep 'libcurl\.so\.4 ' >/dev/null || echo libcurl4
     fi
 }
 

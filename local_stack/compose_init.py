@@ -32,7 +32,7 @@ def migrate_databases(environment: Mapping[str, str]) -> list[str]:
             f"not set: {', '.join(missing)} (see the init service in the compose file)"
         )
     urls = {kind: environment[name] for kind, name in URLS.items()}
-    return migrate(urls, ("mysql", "postgres", "mongo"), environment[LOADER_URL], LOGIN)
+    return migrate(urls, ("mysql", "postgres", "mongo"), environment[LOADER_URL], LOGIN, URLS)
 
 
 def migrate_airflow() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from local_stack.layout import StackError
+from local_stack.layout import Layout, StackError, write_private
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,35 @@ def external(environment: Mapping[str, str]) -> dict[str, str]:
         for kind in KINDS
         if environment.get(kind.variable)
     }
+
+
+def keep_external(layout: Layout, given: Mapping[str, str]) -> None:
+    """Remember at the first start which connections are given, and hold later starts to it.
+
+    A shell that lacks one would have an empty local server read in its place, and the night
+    would take every row of the real one for deleted.
+
+    Raises:
+        StackError: another set of connections is given now; the message names them.
+    """
+    names = sorted(given)
+    if not layout.external.exists():
+        write_private(layout.external, json.dumps(names) + "\n")
+        return
+    kept = json.loads(layout.external.read_text())
+    variables = {kind.name: kind.variable for kind in KINDS}
+    missing = [variables[name] for name in kept if name not in given]
+    added = [variables[name] for name in names if name not in kept]
+    if missing:
+        raise StackError(
+            f"{', '.join(missing)} was given when this platform was made: give it again, or "
+            "start afresh with `make clean`"
+        )
+    if added:
+        raise StackError(
+            f"{', '.join(added)} was not given when this platform was made, and its local server "
+            "holds data: unset it, or start afresh with `make clean`"
+        )
 
 
 def connection_url(kind: ConnectionKind, value: str) -> str:

@@ -6,16 +6,18 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
-from local_stack.airflow_api import AirflowApi, RunState
+from local_stack.airflow_api import POLL_SECONDS, AirflowApi, AirflowError, RunState
 from local_stack.layout import StackError, write_private
+from local_stack.settings import first_night, schedule_from
 from local_stack.stack import Stack
 from local_stack.summary import Summary, count_rows, read_models, read_verdict, show, stage_seconds
 from local_stack.world import Request, keep_world, read_request
@@ -44,37 +46,101 @@ def run(stack: Stack, environment: Mapping[str, str], console: Console) -> None:
             "SALES_CSV cannot be imported: mysql_shop was given from outside, and nothing is "
             "ever written into it. Unset AIRFLOW_CONN_MYSQL_SHOP"
         )
+    _decide_schedule(stack, request, today)
+    # What Airflow knows of the DAGs may be from before it was stopped.
+    starting = None if stack.is_up(stack.services) else datetime.now(UTC)
     stack.up()
     ready = time.monotonic()
-    keep_world(stack.layout, request.world)
     urls = stack.urls()
     api = AirflowApi(urls["AIRFLOW_URL"], urls["AIRFLOW_USER"], urls["AIRFLOW_PASSWORD"])
     source_dag, conf = _source_run(request, stack)
-    api.wait_for_dags({"nightly", source_dag})
-    # The night is triggered below; the schedule must not begin one meanwhile.
+    api.wait_for_dags({"nightly", source_dag}, parsed_after=starting)
+    _await_nights(api, console)
+    as_of = _night_to_run(request, urls["WAREHOUSE_URL"])
+    keep_world(stack.layout, request.world)
     runs = []
     if conf is not None:
+        api.set_paused(source_dag, False)
         runs.append(_drive(api, source_dag, conf, console))
-    api.set_paused("nightly", False)
-    runs.append(_drive(api, "nightly", {"as_of": request.as_of.isoformat()}, console))
-    keeps_running = request.as_of >= today
-    api.set_paused("nightly", not keeps_running)
-    summary = _summarise(urls, request.as_of, runs, ready - begun)
+    runs.append(_run_night(api, as_of, console))
+    summary = _summarise(urls, as_of, runs, ready - begun)
     write_private(
         stack.layout.root / "run_summary.json", json.dumps(summary.as_json(), indent=1) + "\n"
     )
     show(summary, console)
-    if not keeps_running:
+    if first_night(stack.layout, environment) is None:
         console.print(
-            f"The nightly schedule is paused, as this world ends on {request.as_of}: "
-            "unpause nightly in the UI to run it every day at 01:00 UTC."
+            f"This world ends on {request.world.as_of}, so that no night is scheduled: run a later "
+            "one with `make run AS_OF=...`, or in the form of the nightly DAG.",
+            soft_wrap=True,
         )
+
+
+def _decide_schedule(stack: Stack, request: Request, today: date) -> None:
+    """Fix when the schedule of a new world begins: the night after its first.
+
+    A world that was made here and ends in the past gets none. The nights since would find no
+    new data, and would move its marts away from the day that it ends on.
+    """
+    if not request.is_new:
+        return
+    made_here = any(name not in stack.external for name in SOURCE_DATABASES)
+    begins = max(request.as_of, today) + timedelta(days=1)
+    wanted = None if made_here and request.as_of < today else begins
+    stack.layout.root.mkdir(parents=True, exist_ok=True)
+    if first_night(stack.layout, {}) == wanted:
+        return
+    if stack.is_up(stack.services):
+        stack.down()  # Airflow learns the schedule when it starts
+    schedule_from(stack.layout, wanted)
+
+
+def _await_nights(api: AirflowApi, console: Console) -> None:
+    """Wait for nights that the schedule has begun, or owes: they come first, and in order."""
+    while pending := api.pending_runs("nightly"):
+        if pending == ["due"]:
+            time.sleep(POLL_SECONDS)
+            continue
+        console.print(f"waiting for the scheduled night {pending[0]}", soft_wrap=True)
+        for state in api.watch("nightly", pending[0]):
+            if state.finished:
+                console.print(f"  {state.state}", markup=False)
+
+
+def _night_to_run(request: Request, warehouse_url: str) -> date:
+    """The night that was asked for; the newest one where none was.
+
+    Raises:
+        StackError: a newer night than the one asked for was loaded already.
+    """
+    with psycopg.connect(warehouse_url) as conn:
+        row = conn.execute("select max(as_of) from elt.nights").fetchone()
+    newest = row[0] if row else None
+    if not isinstance(newest, date) or newest <= request.as_of:
+        return request.as_of
+    if request.as_of_given:
+        raise StackError(
+            f"AS_OF={request.as_of} is over: night {newest} was loaded since, and the marts are "
+            f"never turned back. Use AS_OF={newest} or later, or none for the newest"
+        )
+    return newest
+
+
+def _run_night(api: AirflowApi, as_of: date, console: Console) -> RunState:
+    """Run one night. Its schedule stays as an engineer left it; the first night starts it."""
+    keep_paused = api.is_paused("nightly") and api.has_succeeded("nightly")
+    api.set_paused("nightly", False)
+    try:
+        return _drive(api, "nightly", {"as_of": as_of.isoformat()}, console)
+    finally:
+        if keep_paused:
+            api.set_paused("nightly", True)
 
 
 def _source_run(request: Request, stack: Stack) -> tuple[str, dict[str, Any] | None]:
     """The DAG that makes the source data and its form; no form where all is external."""
     if request.sales_path:
-        return "import_sales_csv", {"path": str(request.sales_path)}
+        return "import_sales_csv", {"path": str(request.sales_path), **request.sales_columns}
     world = request.world
     databases = [name for name in SOURCE_DATABASES if name not in stack.external]
     conf = {
@@ -115,7 +181,7 @@ def _progress(state: RunState) -> Table:
         if seconds is None and task.start is not None:
             seconds = (now - task.start).total_seconds()
         clock = "" if seconds is None else f"{seconds:6.1f} s"
-        table.add_row(MARKS.get(task.state, "·"), task.name, task.state, clock)
+        table.add_row(MARKS.get(task.state, "·"), escape(task.name), task.state, clock)
     return table
 
 
@@ -137,7 +203,10 @@ def _failure_text(api: AirflowApi, state: RunState) -> str:
     address = f"{api.url}/dags/{state.dag_id}/runs/{state.run_id}"
     if task is None:
         return f"{state.dag_id} ended {state.state} before any task failed; see {address}"
-    lines = api.log_lines(state.dag_id, state.run_id, task, LOG_LINES)
+    try:
+        lines = api.log_lines(state.dag_id, state.run_id, task, LOG_LINES)
+    except AirflowError as error:
+        lines = [f"(the log cannot be read: {error})"]
     quoted = "\n".join(f"    {line}" for line in lines)
     return f"{state.dag_id}: task {task.name} failed. Its log ends:\n{quoted}\nSee {address}"
 

@@ -71,6 +71,11 @@ class Layout:
         return self.root / "settings.json"
 
     @property
+    def external(self) -> Path:
+        """Names of the connections that were given from outside at the first start."""
+        return self.root / "external.json"
+
+    @property
     def passwords_file(self) -> Path:
         """Airflow's user passwords, mode 600."""
         return self.root / "airflow-passwords.json"

@@ -22,6 +22,8 @@ def initialise(context: Context) -> None:
 
     The users are made before the server first listens: it is never open to anyone.
     """
+    if not _temporary(context).exists():
+        context.account.fresh_folder(_temporary(context))
     folder = context.layout.data / NAME
     if folder.exists():
         return
@@ -56,6 +58,11 @@ def initialise(context: Context) -> None:
     made.rename(folder)
 
 
+def _temporary(context: Context) -> Path:
+    """A folder for temporary tables: in /tmp, a server that starts deletes those of another."""
+    return context.layout.data / f"{NAME}-tmp"
+
+
 def _binary() -> str:
     return find_binary("mariadbd", SBIN, "mariadb-server-core")
 
@@ -66,13 +73,13 @@ def service(context: Context) -> Service:
         _binary(),
         "--no-defaults",
         f"--datadir={context.layout.data / NAME}",
+        f"--tmpdir={_temporary(context)}",
         f"--bind-address={LOOPBACK}",
         f"--port={context.ports[NAME]}",
         "--socket=",
         "--skip-name-resolve",
         "--character-set-server=utf8mb4",
         "--default-time-zone=+00:00",
-        "--local-infile=1",
         "--max-allowed-packet=64M",
         "--innodb-buffer-pool-size=512M",
     )

@@ -136,10 +136,11 @@ def check_port(layout: Layout, service: str, port: int) -> None:
     )
 
 
-def first_night(layout: Layout, environment: Mapping[str, str]) -> date:
+def first_night(layout: Layout, environment: Mapping[str, str]) -> date | None:
     """The first night the scheduler runs: the day after the first start, kept for good.
 
-    AMATO_FIRST_NIGHT (ISO date) overrides it.
+    AMATO_FIRST_NIGHT (ISO date) overrides it, `schedule_from` replaces it. None: nothing is
+    scheduled.
     """
     given = environment.get("AMATO_FIRST_NIGHT")
     if given:
@@ -151,8 +152,20 @@ def first_night(layout: Layout, environment: Mapping[str, str]) -> date:
         tomorrow = datetime.now(UTC).date() + timedelta(days=1)
         write_private(layout.settings, json.dumps({"first_night": tomorrow.isoformat()}) + "\n")
     try:
-        return date.fromisoformat(json.loads(layout.settings.read_text())["first_night"])
+        kept = json.loads(layout.settings.read_text())["first_night"]
+        return None if kept is None else date.fromisoformat(kept)
     except (ValueError, KeyError, TypeError) as error:
         raise StackError(
             f"{layout.settings} cannot be read; delete it to have it made again"
         ) from error
+
+
+def schedule_from(layout: Layout, first: date | None) -> None:
+    """Fix the first night that the scheduler runs; Airflow learns of it when it starts.
+
+    None leaves every night to be run by hand, as it must be for a world that ends in the past:
+    the nights since then would find no new data, and would move its marts away from the day it
+    ends on.
+    """
+    text = json.dumps({"first_night": None if first is None else first.isoformat()})
+    write_private(layout.settings, text + "\n")

@@ -39,8 +39,8 @@ KEPT_BY_CLEAN = ("mongod", "tools", "lock")
 class Stack:
     """The servers and Airflow whose files lie under `root` (default: AMATO_LOCAL or `.local`).
 
-    `environment` is where given connections (AIRFLOW_CONN_*), AMATO_FIRST_NIGHT and DEMO are
-    looked up; default: the process's own. `say` gets one line a step.
+    `environment` is where given connections (AIRFLOW_CONN_*), AMATO_FIRST_NIGHT are looked
+    up; default: the process's own. `say` gets one line a step.
     """
 
     def __init__(
@@ -121,8 +121,7 @@ class Stack:
             environment[kind.variable] = given or connections.airflow_uri(kind, urls[kind.name])
         environment["AMATO_EXTERNAL"] = ",".join(self.external)
         night = settings.first_night(self.layout, self.environment)
-        environment["AMATO_FIRST_NIGHT"] = night.isoformat()
-        environment["AMATO_DEMO"] = "1" if self.environment.get("DEMO") == "1" else "0"
+        environment["AMATO_FIRST_NIGHT"] = night.isoformat() if night else "never"
         return environment
 
     # Up
@@ -140,6 +139,7 @@ class Stack:
         with self.layout.lock():
             self.layout.check_space(first_setup=not self.layout.data.exists())
             self.layout.make()
+            connections.keep_external(self.layout, self.external)
             services = self._services(airflow)
             self._check_ports(services)
             self.supervisor.write(self._services(airflow=True))
@@ -180,10 +180,12 @@ class Stack:
             lambda: self._listening(name, name) or server.check(self.context),
             SERVER_READY_SECONDS,
         )
-        server.provision(self.context)
+        port = self.context.ports[name]
+        with databases.clear_errors(name, f"{name}://{settings.LOOPBACK}:{port}"):
+            server.provision(self.context)
         if started:
             seconds = time.monotonic() - began
-            self.say(f"{name}: ready on port {self.context.ports[name]} ({seconds:.1f} s)")
+            self.say(f"{name}: ready on port {port} ({seconds:.1f} s)")
 
     def _listening(self, service: str, key: str) -> str | None:
         """None when the service listens on its port; StackError when somebody else does.
@@ -214,7 +216,11 @@ class Stack:
         local = [name for name in ("mysql", "postgres", "mongo") if name not in self.external]
         urls = {**self._urls("amato_admin"), "postgres": self._urls("amato")["postgres"]}
         grant_to = None if "warehouse" in self.external else postgres_server.LOGIN
-        applied = databases.migrate(urls, local, self._urls("amato")["warehouse"], grant_to)
+        loader_url = self._urls("amato")["warehouse"]
+        given = {
+            kind.name: kind.variable for kind in connections.KINDS if kind.name in self.external
+        }
+        applied = databases.migrate(urls, local, loader_url, grant_to, given)
         if applied:
             seconds = time.monotonic() - began
             self.say(f"databases: {len(applied)} migrations applied ({seconds:.1f} s)")

@@ -16,6 +16,7 @@ from local_stack.airflow_api import RunState
 LAYERS = {
     "raw": ("raw_mysql", "raw_postgres", "raw_mongo"),
     "staging": ("staging",),
+    "intermediate": ("intermediate",),
     "marts": ("marts",),
     "models": ("ml",),
 }
@@ -75,17 +76,16 @@ def count_rows(conn: psycopg.Connection[Any]) -> dict[str, dict[str, int]]:
 
 
 def read_verdict(conn: psycopg.Connection[Any], as_of: date) -> str:
-    """The gate's verdict on the night, with the expectations that did not hold."""
-    rows = conn.execute(
-        "select severity, success, error from quality.validation_results where as_of = %s", (as_of,)
-    ).fetchall()
-    if not rows:
+    """The gate's verdict on the night's marts as they stand, and how many expectations hold."""
+    from dags.stages.gate import NotValidatedError, recorded_result
+
+    try:
+        result = recorded_result(conn, as_of)
+    except NotValidatedError:
         return "not validated"
-    errors = sum(1 for _, success, error in rows if success is None or error)
-    failed = [severity for severity, success, _ in rows if success is False]
-    held = len(rows) - errors - len(failed)
-    word = "error" if errors else "failed" if "critical" in failed else "passed"
-    return f"{word}: {held} of {len(rows)} expectations hold"
+    held = sum(outcome.success is True for outcome in result.outcomes)
+    word = result.verdict.replace("_", " ")
+    return f"{word}: {held} of {len(result.outcomes)} expectations hold"
 
 
 def read_models(conn: psycopg.Connection[Any], as_of: date) -> list[dict[str, Any]]:

@@ -85,7 +85,7 @@ class Supervisor:
 
     def is_reachable(self) -> bool:
         """Whether a supervisord answers."""
-        if not self.layout.supervisor_socket().exists():
+        if not self.layout.run.exists() or not self.layout.supervisor_socket().exists():
             return False
         try:
             return str(self._rpc().getState()["statename"]) == "RUNNING"

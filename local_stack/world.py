@@ -15,6 +15,17 @@ DEFAULT_SCALE = 0.1
 DEFAULT_SEED = 42
 DEFAULT_DAYS = 730
 LEAST_DAYS = 30
+SCALES = (0.001, 10)
+SALES_FIELDS = (
+    "date",
+    "customer",
+    "amount",
+    "order",
+    "product",
+    "quantity",
+    "delimiter",
+    "date_format",
+)
 
 
 @dataclass(frozen=True)
@@ -34,28 +45,36 @@ class World:
 
 @dataclass(frozen=True)
 class Request:
-    """What ``make run`` was asked for: the world, and the night to run."""
+    """What ``make run`` was asked for: the world, and the night to run.
+
+    ``is_new`` says that no world stands yet; ``as_of_given``, that AS_OF was.
+    """
 
     world: World
     as_of: date
     sales_path: Path | None
+    sales_columns: dict[str, str]
+    is_new: bool
+    as_of_given: bool
 
 
-def _number(environment: Mapping[str, str], name: str, default: float, low: float) -> float:
+def _number(
+    environment: Mapping[str, str], name: str, default: float, low: float, high: float
+) -> float:
     text = environment.get(name, "")
     if not text:
         return default
     try:
         value = float(text)
     except ValueError:
-        value = low - 1
-    if value < low or value != value:
-        raise StackError(f"{name}={text} is not a number of at least {low:g}")
+        value = float("nan")
+    if not low <= value <= high:
+        raise StackError(f"{name}={text} is not a number from {low:g} to {high:g}")
     return value
 
 
 def _integer(environment: Mapping[str, str], name: str, default: int, low: int) -> int:
-    value = _number(environment, name, default, low)
+    value = _number(environment, name, default, low, 2**31)
     if value != int(value):
         raise StackError(f"{name}={environment[name]} is not a whole number")
     return int(value)
@@ -87,8 +106,33 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def _standing_world(path: Path) -> World | None:
+    if not path.exists():
+        return None
+    try:
+        return World(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise StackError(
+            f"{path} cannot be read ({error}): put it right, or start afresh with `make clean`"
+        ) from error
+
+
+def _sales_columns(environment: Mapping[str, str]) -> dict[str, str]:
+    """SALES_COLUMNS, like ``date=day,customer=client_no``, as the import's form takes it."""
+    text = environment.get("SALES_COLUMNS", "")
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    columns = {name.strip(): value.strip() for name, _, value in pairs}
+    wrong = [name for name, value in columns.items() if name not in SALES_FIELDS or not value]
+    if wrong:
+        raise StackError(
+            f"SALES_COLUMNS={text}: {', '.join(wrong)} is not a field with a column; give pairs "
+            f"like date=order_day, of the fields {', '.join(SALES_FIELDS)}"
+        )
+    return columns
+
+
 def read_request(environment: Mapping[str, str], layout: Layout, today: date) -> Request:
-    """Read SCALE, SEED, DAYS, AS_OF and SALES_CSV, and hold them against the world that stands.
+    """Read `make run`'s arguments, and hold them against the world that stands.
 
     What is not given comes from the world that stands, then from the defaults; ``today`` is
     the default as_of of a new world.
@@ -97,13 +141,12 @@ def read_request(environment: Mapping[str, str], layout: Layout, today: date) ->
         StackError: a value is malformed, or another world stands.
     """
     path = layout.root / "world.json"
-    standing = World(**json.loads(path.read_text())) if path.exists() else None
+    standing = _standing_world(path)
     sales = _sales_file(environment)
-    as_of = _day(environment, "AS_OF") or (
-        date.fromisoformat(standing.as_of) if standing else today
-    )
+    given = _day(environment, "AS_OF")
+    as_of = given or (date.fromisoformat(standing.as_of) if standing else today)
     wanted = World(
-        scale=_number(environment, "SCALE", standing.scale if standing else DEFAULT_SCALE, 0.001),
+        scale=_number(environment, "SCALE", standing.scale if standing else DEFAULT_SCALE, *SCALES),
         seed=_integer(environment, "SEED", standing.seed if standing else DEFAULT_SEED, 0),
         days=_integer(environment, "DAYS", standing.days if standing else DEFAULT_DAYS, LEAST_DAYS),
         as_of=standing.as_of if standing else as_of.isoformat(),
@@ -130,7 +173,14 @@ def read_request(environment: Mapping[str, str], layout: Layout, today: date) ->
             f"AS_OF={as_of} is before {standing.as_of}, the night this world begins with; "
             "use a later one, or `make clean` first"
         )
-    return Request(wanted, as_of, sales)
+    return Request(
+        wanted,
+        as_of,
+        sales,
+        _sales_columns(environment),
+        is_new=standing is None,
+        as_of_given=given is not None,
+    )
 
 
 def keep_world(layout: Layout, world: World) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,8 @@ def load(path: Path, expected_sha256: str) -> dict[str, Any]:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` so that `path` is either the old file or the whole new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps two writers off each other's half-written file.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Process and thread keep two writers off each other's half-written file.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)

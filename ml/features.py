@@ -1,7 +1,8 @@
 """Features of customers, strictly from before an as-of date.
 
 Everything here reads the marts with the date as a parameter: a purchase at or after
-`as_of` 00:00 UTC changes no feature.
+`as_of` 00:00 UTC changes no feature. An order's status is the one known on the night that the
+marts show: an order from before a past `as_of` that was returned after it counts as returned.
 """
 
 from __future__ import annotations

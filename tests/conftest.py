@@ -75,7 +75,6 @@ def mysql_arguments(url: str) -> dict[str, object]:
         "password": parts.password or "",
         "database": parts.path.lstrip("/"),
         "charset": "utf8mb4",
-        "local_infile": 1,
     }
 
 

@@ -72,23 +72,23 @@ DEFAULT_ARGS: dict[str, Any] = {
 }
 
 
-def first_night() -> datetime:
-    """When the schedule begins: 01:00 UTC of AMATO_FIRST_NIGHT (an ISO date)."""
-    day = date.fromisoformat(os.environ["AMATO_FIRST_NIGHT"])
+def first_night() -> datetime | None:
+    """When the schedule begins: AMATO_FIRST_NIGHT, an ISO date; None where it says never."""
+    given = os.environ["AMATO_FIRST_NIGHT"]
+    if given == "never":
+        return None
+    day = date.fromisoformat(given)
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def as_of_param() -> Param:
-    """The ``as_of`` field of a DAG's form."""
+def as_of_param(empty: str = "the day of the run's schedule, or the day it was triggered") -> Param:
+    """The ``as_of`` field of a DAG's form; ``empty`` says what it means where none is given."""
     return Param(
         None,
         type=["null", "string"],
         format="date",
         title="As of",
-        description=(
-            "Everything strictly before this day, 00:00 UTC. "
-            "Empty: the day of the run's schedule, or the day it was triggered."
-        ),
+        description=f"Everything strictly before this day, 00:00 UTC. Empty: {empty}.",
     )
 
 
@@ -106,6 +106,15 @@ def run_as_of() -> date:
     run = context["dag_run"]
     moment = run.logical_date or run.run_after
     return moment.astimezone(UTC).date()
+
+
+BY_HAND: dict[str, Any] = {
+    "schedule": None,
+    "is_paused_upon_creation": False,
+    "max_active_runs": 1,
+    "default_args": DEFAULT_ARGS,
+}
+"""What the DAGs that are only run by hand have in common."""
 
 
 def table_asset(qualified_name: str) -> Asset:

@@ -62,10 +62,10 @@ def marketing() -> Iterator[psycopg.Connection[Any]]:
 
 @contextmanager
 def shop() -> Iterator[MySQLConnection]:
-    """A connection to the shop source, with LOAD DATA LOCAL enabled."""
+    """A connection to the shop source."""
     from airflow.providers.mysql.hooks.mysql import MySqlHook
 
-    conn: MySQLConnection = MySqlHook(mysql_conn_id=MYSQL, local_infile=True).get_conn()  # type: ignore[assignment]
+    conn: MySQLConnection = MySqlHook(mysql_conn_id=MYSQL).get_conn()  # type: ignore[assignment]
     try:
         yield conn
     finally:

@@ -30,6 +30,8 @@ from dags.stages.dbt_results import (
     write_results,
 )
 from dags.stages.dbt_state import LAYERS, PROJECT_NAME, Layer, begin, finish, state_folder
+from dags.stages.gate import verdict_file
+from dags.stages.gate_builds import BUILD_LOCK, note_build
 
 __all__ = [
     "LAYERS",
@@ -54,13 +56,16 @@ def build_layer(
 
     After a run that failed, the next one for the same layer, date and input builds only what
     failed, what hangs on it, and what was edited since (``dbt_state``). Builds wait for each
-    other, so that a task that Airflow happens to run twice does no harm.
+    other, so that a task that Airflow happens to run twice does no harm. The gate's verdict on
+    the night is void as soon as a build begins, however it ends.
 
     Raises:
         DbtFailedError: a model or test failed, or dbt could not start.
         DbtConnectionLostError: as above, and the cause is a lost connection.
     """
     with _lock(warehouse_url) as conn:
+        note_build(conn, layer, as_of)
+        verdict_file(home, as_of).unlink(missing_ok=True)
         selection = begin(layer, as_of, home, conn)
         arguments = ["build", "--indirect-selection", "buildable", "--select"]
         if selection is None:
@@ -156,12 +161,11 @@ def _environment(warehouse_url: str) -> Iterator[None]:
 @contextmanager
 def _lock(warehouse_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection that holds the lock of all builds; the server frees it if we die."""
-    key = "hashtextextended('amato.dbt', 0)"
     with psycopg.connect(
         warehouse_url, autocommit=True, options="-c role=amato_transformer"
     ) as conn:
-        row = conn.execute(f"select pg_try_advisory_lock({key})".encode()).fetchone()
+        row = conn.execute(f"select pg_try_advisory_lock({BUILD_LOCK})".encode()).fetchone()
         if row is None or not row[0]:
             log.info("another dbt run holds the warehouse: waiting for it")
-            conn.execute(f"select pg_advisory_lock({key})".encode())
+            conn.execute(f"select pg_advisory_lock({BUILD_LOCK})".encode())
         yield conn

@@ -3,7 +3,8 @@
 Suites live in ``great_expectations/`` as GX keeps them. Results go to
 ``quality.validation_results`` and, as pages, to ``AMATO_HOME/data_docs``; nothing is written
 into the repository. An expectation that could not be evaluated is an error, which is not the
-same as one that failed: either stops the night.
+same as one that failed: either stops the night. A verdict holds until dbt builds any layer of
+its night again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from dags.stages.gate_builds import hold_builds, newest_build
 from dags.stages.gate_outcomes import Outcome, outcomes_of
 
 if TYPE_CHECKING:
@@ -43,10 +45,15 @@ class GateStoppedError(RuntimeError):
     """The night may not be used. The first line says what failed, where, and how many rows."""
 
 
+class NotValidatedError(GateStoppedError):
+    """There is no verdict on the night's marts as they stand."""
+
+
 def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJECT) -> GateResult:
     """Evaluate the checkpoint ``gate`` on the warehouse, record the results, build Data Docs.
 
-    Running it again for the same night replaces its results and its page.
+    Running it again for the same night replaces its results and its page. It waits for a dbt
+    build that is going on, and a build waits for it.
 
     Args:
         as_of: the night that the marts must show.
@@ -62,13 +69,15 @@ def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJEC
     from dags.stages.gate_docs import make_offline, replace_file
 
     with psycopg.connect(warehouse_url, options=f"-c role={ROLE}", autocommit=True) as conn:
+        hold_builds(conn)
         # A run that breaks off must not leave the verdict of an earlier one standing.
         _record(conn, as_of, ())
+        verdict_file(home, as_of).unlink(missing_ok=True)
         outcomes = _evaluate(as_of, home, warehouse_url, project, conn)
         make_offline(home / "data_docs")
         _record(conn, as_of, outcomes)
-    result = GateResult(as_of, verdict_of(outcomes), outcomes)
-    replace_file(verdict_file(home, as_of), json.dumps(_summary(result), indent=2) + "\n")
+        result = GateResult(as_of, verdict_of(outcomes), outcomes)
+        replace_file(verdict_file(home, as_of), json.dumps(_summary(result), indent=2) + "\n")
     for outcome in outcomes:
         level = logging.INFO if outcome.success else logging.WARNING
         log.log(level, "%s: %s", outcome.severity, outcome.finding())
@@ -113,23 +122,38 @@ def check_verdict(conn: Connection[Any], as_of: date) -> GateResult:
     """Read the recorded results of a night and enforce them; returns them where it passes.
 
     Raises:
-        GateStoppedError: the night was stopped, or was never validated.
+        GateStoppedError: the night was stopped, was never validated, or its marts were built
+            again since.
+    """
+    result = recorded_result(conn, as_of)
+    enforce(result)
+    return result
+
+
+def recorded_result(conn: Connection[Any], as_of: date) -> GateResult:
+    """The recorded results of a night, whatever they say.
+
+    Raises:
+        NotValidatedError: the night was never validated, or its marts were built again since.
     """
     rows = conn.execute(
-        "select suite, table_name, expectation, column_name, severity, success, error, observed,"
-        " unexpected_count, rows_checked from quality.validation_results where as_of = %s"
-        " order by result_id",
+        "select build_id, suite, table_name, expectation, column_name, severity, success, error,"
+        " observed, unexpected_count, rows_checked from quality.validation_results"
+        " where as_of = %s order by result_id",
         (as_of,),
     ).fetchall()
     if not rows:
-        raise GateStoppedError(
+        raise NotValidatedError(
             f"night {as_of} is stopped: it was never validated. Run the DAG validate with "
             f"as_of {as_of} first."
         )
-    outcomes = tuple(Outcome(*row) for row in rows)
-    result = GateResult(as_of, verdict_of(outcomes), outcomes)
-    enforce(result)
-    return result
+    if rows[0][0] != newest_build(conn, as_of):
+        raise NotValidatedError(
+            f"night {as_of} is stopped: the marts were built again after they were validated: "
+            f"run validate with as_of {as_of}"
+        )
+    outcomes = tuple(Outcome(*row[1:]) for row in rows)
+    return GateResult(as_of, verdict_of(outcomes), outcomes)
 
 
 def validation_page(suite: str, as_of: date, table: str) -> str:
@@ -200,13 +224,15 @@ def _record(conn: Connection[Any], as_of: date, outcomes: Sequence[Outcome]) -> 
 
     with conn.transaction(), conn.cursor() as cursor:
         cursor.execute(_LOCK)
+        build = newest_build(conn, as_of)
         cursor.execute("delete from quality.validation_results where as_of = %s", (as_of,))
         cursor.executemany(
-            "insert into quality.validation_results (as_of, suite, table_name, expectation,"
-            " column_name, severity, success, error, observed, unexpected_count, rows_checked)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "insert into quality.validation_results (as_of, build_id, suite, table_name,"
+            " expectation, column_name, severity, success, error, observed, unexpected_count,"
+            " rows_checked)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
-                (as_of, o.suite, o.table, o.name, o.column, o.severity, o.success, o.error,
+                (as_of, build, o.suite, o.table, o.name, o.column, o.severity, o.success, o.error,
                  Jsonb(o.observed), o.unexpected_count, o.rows_checked)
                 for o in outcomes
             ],

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.stages.common import run_as_of, shared_home, table_asset
+from dags.stages.common import shared_home, table_asset
 from dags.stages.connections import warehouse
+from dags.stages.night import latest_night, night_of_run
+from dags.stages.validate import require_passed
+from ml.catalogue import FAMILIES
 
-MODELS = ["kmeans"]
+MODELS = list(FAMILIES)
 PREDICTIONS = [table_asset(f"ml.{model}_predictions") for model in MODELS]
 MONDAY = 0
 log = logging.getLogger(__name__)
@@ -24,7 +27,7 @@ def train_model(model: str, always: bool) -> dict[str, Any]:
     from ml.registry import champion_version
 
     get_current_context()["model"] = model  # type: ignore[typeddict-unknown-key]
-    as_of = run_as_of()
+    as_of = latest_night()
     with warehouse("amato_scientist") as conn:
         champion = champion_version(conn, model)
         if champion is not None and not always and as_of.weekday() != MONDAY:
@@ -44,14 +47,8 @@ def finish_training() -> None:
 
 @task
 def check_gate() -> None:
-    """Refuse to score a night whose marts did not pass the gate."""
-    from dags.stages.gate import GateStoppedError, check_verdict
-
-    with warehouse("amato_reader") as conn:
-        try:
-            check_verdict(conn, run_as_of())
-        except GateStoppedError as error:
-            raise AirflowFailException(str(error)) from error
+    """Refuse to score a night whose marts did not pass the gate, or are no longer there."""
+    require_passed(latest_night())
 
 
 @task(pool="warehouse", map_index_template="{{ model }}")
@@ -61,7 +58,7 @@ def score_customers(model: str) -> dict[str, Any]:
 
     get_current_context()["model"] = model  # type: ignore[typeddict-unknown-key]
     with warehouse("amato_scientist") as conn:
-        return infer_model(model, conn, run_as_of(), Path(shared_home()))
+        return infer_model(model, conn, night_of_run(), Path(shared_home()))
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS, outlets=PREDICTIONS)
@@ -70,7 +67,7 @@ def write_master_report() -> None:
     from ml.reports import write_master_report as write
 
     with warehouse("amato_scientist") as conn:
-        write(conn, run_as_of(), Path(shared_home()))
+        write(conn, night_of_run(), Path(shared_home()))
 
 
 @task_group

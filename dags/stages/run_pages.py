@@ -76,7 +76,10 @@ def read_run_page(home: Path, dag_id: str, run_id: str) -> RunPage | None:
 
 
 def read_verdict(home: Path, as_of: date) -> dict[str, Any] | None:
-    """How the gate judged a night (see ``gate.run_gate``), or None where it did not yet."""
+    """How the gate judged a night (see ``gate.run_gate``).
+
+    None where it did not yet, and where dbt has begun to build the night again since.
+    """
     try:
         content = (home / "verdicts" / f"{as_of}.json").read_text(encoding="utf-8")
     except FileNotFoundError:

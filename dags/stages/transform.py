@@ -8,8 +8,9 @@ from typing import Literal
 
 from airflow.sdk import task, task_group
 
-from dags.stages.common import run_as_of, shared_home, table_asset
-from dags.stages.connections import warehouse, warehouse_url
+from dags.stages.common import shared_home, table_asset
+from dags.stages.connections import warehouse_url
+from dags.stages.night import latest_night, night_of_run
 
 Layer = Literal["staging", "intermediate", "marts"]
 MARTS = ["dim_customers", "fct_orders", "customer_rfm", "rfm_segment_summary"]
@@ -19,12 +20,8 @@ log = logging.getLogger(__name__)
 
 def _build(layer: Layer) -> None:
     from dags.stages.dbt_build import build_layer
-    from elt.accounting import require_latest
 
-    as_of = run_as_of()
-    with warehouse("amato_transformer") as conn:
-        require_latest(conn, as_of)
-    build_layer(layer, as_of, Path(shared_home()), warehouse_url())
+    build_layer(layer, latest_night(), Path(shared_home()), warehouse_url())
 
 
 @task(pool="warehouse")
@@ -50,7 +47,7 @@ def write_docs() -> None:
     """Write the dbt docs that the UI's menu opens."""
     from dags.stages.dbt_build import generate_docs
 
-    generate_docs(run_as_of(), Path(shared_home()), warehouse_url())
+    generate_docs(night_of_run(), Path(shared_home()), warehouse_url())
 
 
 @task_group

@@ -72,6 +72,15 @@ def test_only_nightly_is_periodic_and_it_catches_up_from_the_first_night(bag):
     assert nightly.schedule == "0 1 * * *"
 
 
+def test_a_world_that_ends_in_the_past_has_no_schedule():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AMATO_FIRST_NIGHT", "never")
+        from airflow.dag_processing.dagbag import DagBag
+
+        nightly = DagBag(dag_folder=str(DAGS_FOLDER / "nightly.py")).dags["nightly"]
+    assert nightly.schedule is None
+
+
 def test_nightly_runs_the_stages_in_order(bag):
     nightly = bag.dags["nightly"]
     groups = nightly.task_group.children
@@ -93,6 +102,29 @@ def test_nothing_is_scored_when_the_gate_is_shut(bag):
     assert nightly.get_task("batch_inference.score_customers").trigger_rule == "all_success"
 
 
+def test_no_run_can_end_well_after_a_failure(bag):
+    """Airflow judges a run by its last tasks: each must be one that looks at all the others."""
+    for dag_id, dag in bag.dags.items():
+        leaves = {task.task_id for task in dag.tasks if not task.downstream_task_ids}
+        if len(dag.tasks) > 1:
+            last = {"close_night"} if dag_id == "nightly" else {"finish_run"}
+            assert leaves == last, dag_id
+            (leaf,) = leaves
+            reached = {
+                task.task_id for task in dag.get_task(leaf).get_flat_relatives(upstream=True)
+            }
+            assert reached == {task.task_id for task in dag.tasks} - {leaf}
+
+
+def test_a_failure_is_named():
+    from dags.stages.night import failure_message
+
+    assert failure_message({"a.x": "failed", "b": "upstream_failed", "c": "failed"}) == (
+        "a.x, c failed; 1 tasks after that did not run"
+    )
+    assert failure_message({"b": "upstream_failed"}) == "b failed"
+
+
 def test_every_source_table_has_a_mapped_task(bag):
     mapped: list[str] = []
     for task in bag.dags["nightly"].tasks:
@@ -104,7 +136,7 @@ def test_every_source_table_has_a_mapped_task(bag):
 def test_stage_dags_hold_the_same_tasks_as_nightly(bag):
     nightly = {task.task_id for task in bag.dags["nightly"].tasks}
     for stage in STAGES:
-        own = {task.task_id for task in bag.dags[stage].tasks} - {"write_run_page"}
+        own = {task.task_id for task in bag.dags[stage].tasks} - {"finish_run"}
         assert own and own <= nightly
 
 

@@ -19,7 +19,15 @@ from elt.checksum import table_checksum
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUN_SECONDS = 900
-OWN_VARIABLES = ("SCALE", "SEED", "DAYS", "AS_OF", "SALES_CSV", "DEMO")
+OWN_VARIABLES = (
+    "SCALE",
+    "SEED",
+    "DAYS",
+    "AS_OF",
+    "SALES_CSV",
+    "SALES_COLUMNS",
+    "AMATO_FIRST_NIGHT",
+)
 # elt's load state and the logs of runs have no checksum: each run adds to them.
 CHECKED_SCHEMAS = ("raw_mysql", "raw_postgres", "raw_mongo", "staging", "intermediate", "marts")
 CHECKED_TABLES = ("ml.kmeans_predictions", "ml.model_versions", "ml.model_metrics")
@@ -43,7 +51,6 @@ class Platform:
             env={
                 **inherited,
                 "AMATO_LOCAL": str(self.root),
-                "AMATO_FIRST_NIGHT": "2100-01-01",
                 **environment,
             },
             capture_output=True,

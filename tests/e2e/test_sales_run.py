@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from local_stack.airflow_api import AirflowApi
 
 FILE = Path("tests/data/CDNOW_master.txt.gz")
 ARGUMENTS = {"SALES_CSV": str(FILE), "AS_OF": "1998-07-01"}
@@ -53,7 +56,11 @@ def test_customer_rfm_equals_independent_arithmetic(sales_platform, first_run, e
     for column in ("recency_days", "frequency", "cents"):
         assert (found[column] == expected[column].sort_index()).all(), column
     # Quintiles: five groups of a fifth each, the best customers in the fifth.
-    for score, column, best in (("r", "recency_days", "min"), ("f", "frequency", "max")):
+    for score, column, best in (
+        ("r", "recency_days", "min"),
+        ("f", "frequency", "max"),
+        ("m", "cents", "max"),
+    ):
         sizes = found[score].value_counts()
         assert sorted(sizes.index) == [1, 2, 3, 4, 5]
         assert sizes.max() - sizes.min() <= 1
@@ -92,11 +99,24 @@ def test_the_summary_tells_all(first_run):
     assert summary["addresses"]["Airflow"].startswith("http://127.0.0.1:")
 
 
-def test_no_secret_is_printed(sales_platform, first_run):
-    output, summary, _ = first_run
-    password = sales_platform.urls()["AIRFLOW_PASSWORD"]
-    assert password not in output
-    assert password not in str(summary)
+def test_no_secret_is_written_down(sales_platform, first_run):
+    """Neither printed, nor in the summary, nor in any log of a server or a task."""
+    output, _, _ = first_run
+    root = sales_platform.root
+    secrets = json.loads((root / "secrets.json").read_text()).values()
+    logs = [path for path in (root / "logs").rglob("*") if path.is_file()]
+    tasks = [path for path in (root / "airflow" / "logs").rglob("*.log") if path.is_file()]
+    assert len(logs) >= 7
+    assert len(tasks) >= 30
+    places = {"output": output, "summary": (root / "run_summary.json").read_text()}
+    places |= {str(path): path.read_text(errors="replace") for path in (*logs, *tasks)}
+    assert [name for name, text in places.items() if any(value in text for value in secrets)] == []
+
+
+def test_a_world_that_ended_has_no_schedule(sales_platform, first_run):
+    urls = sales_platform.urls()
+    api = AirflowApi(urls["AIRFLOW_URL"], urls["AIRFLOW_USER"], urls["AIRFLOW_PASSWORD"])
+    assert api.schedule("nightly") is None
 
 
 def test_a_second_run_changes_no_table(sales_platform, first_run):

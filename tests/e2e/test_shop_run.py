@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import requests
+
+from local_stack import airflow_api
+from local_stack.airflow_api import AirflowApi
 
 SCALE = "0.02"
 AS_OF = "2024-07-01"
@@ -71,6 +75,17 @@ def test_the_chain_is_one_successful_run(airflow, summary):
     assert [run["state"] for run in runs] == ["success"]
 
 
+def test_all_tasks_of_a_run_are_seen_page_by_page(shop_platform, summary, monkeypatch):
+    urls = shop_platform.urls()
+    api = AirflowApi(urls["AIRFLOW_URL"], urls["AIRFLOW_USER"], urls["AIRFLOW_PASSWORD"])
+    run_id = summary["addresses"]["This night"].rsplit("/", 1)[-1]
+    whole = api.run_state("nightly", run_id)
+    monkeypatch.setattr(airflow_api, "PAGE", 7)
+    assert api.run_state("nightly", run_id) == whole
+    assert len(whole.tasks) == 15 + 15  # the mapped loads, and the other tasks
+    api.require_health()
+
+
 @pytest.mark.parametrize(
     ("path", "text"),
     [
@@ -110,4 +125,19 @@ def test_the_run_page_links_its_reports(airflow):
         target = requests.compat.urljoin(page.url, link)
         report = session.get(target, timeout=60)
         assert report.status_code == 200, target
-        assert "kmeans" in report.text.lower()
+        assert "segment" in report.text.lower()
+
+
+def test_missed_nights_are_caught_up_and_a_run_comes_after_them(shop_platform, airflow):
+    """The platform slept for two nights: the schedule runs them in order, then `make run` goes."""
+    today = datetime.now(UTC).date()
+    missed = [today - timedelta(days=1), today]
+    if datetime.now(UTC).hour < 1:  # tonight's run is not due before 01:00
+        missed.pop()
+    shop_platform.must("down")
+    first_night = (today - timedelta(days=1)).isoformat()
+    shop_platform.must("run", SCALE=SCALE, SEED="7", AMATO_FIRST_NIGHT=first_night)
+    assert shop_platform.summary()["as_of"] == missed[-1].isoformat()
+    with shop_platform.warehouse() as conn:
+        nights = conn.execute("select as_of, state from elt.nights order by batch_id").fetchall()
+    assert nights == [(date.fromisoformat(AS_OF), "closed"), *((d, "closed") for d in missed)]

@@ -19,10 +19,13 @@ from dags.stages.dbt_build import (
     PROJECT,
     DbtConnectionLostError,
     DbtFailedError,
+    Layer,
     build_layer,
     generate_docs,
 )
 from dags.stages.dbt_state import begin
+from dags.stages.gate import GateStoppedError, check_verdict, run_gate, verdict_file
+from dags.stages.run_pages import read_verdict
 from elt.specs import SPECS
 from tests.integration.dbt_support import AS_OF, Raw, build_all, fill_raw, query
 
@@ -292,6 +295,41 @@ def test_a_failure_names_the_node_and_a_retry_builds_only_the_rest(
     with pytest.raises(DbtFailedError) as error:
         marts()
     assert len({r.name for r in error.value.results} & set(everything)) == 5
+
+
+def test_a_build_of_any_layer_voids_the_verdict_on_its_night(
+    warehouse_url: str, tmp_path: Path
+) -> None:
+    fill_raw(warehouse_url)
+    home = tmp_path / "home"
+    build_all(warehouse_url, home)
+    good = (PROJECT / "models/marts/fct_orders.sql").read_text(encoding="utf-8")
+    project = broken_copy(
+        tmp_path, "models/marts/fct_orders.sql", good.replace("item_count,", "no_such_column,")
+    )
+
+    def built_again(layer: Layer) -> None:
+        build_layer(layer, AS_OF, home, warehouse_url)
+
+    def built_in_vain(layer: Layer) -> None:
+        with pytest.raises(DbtFailedError, match="no_such_column"):
+            build_layer(layer, AS_OF, home, warehouse_url, project)
+
+    for build, layer in (
+        *((built_again, layer) for layer in LAYERS),
+        (built_in_vain, "marts"),
+    ):
+        assert run_gate(AS_OF, home, warehouse_url).verdict == "passed"
+        with psycopg.connect(warehouse_url) as conn:
+            check_verdict(conn, AS_OF)
+        assert (read_verdict(home, AS_OF) or {})["verdict"] == "passed"
+        build(layer)
+        with (
+            psycopg.connect(warehouse_url) as conn,
+            pytest.raises(GateStoppedError, match="built again after they were validated"),
+        ):
+            check_verdict(conn, AS_OF)
+        assert not verdict_file(home, AS_OF).exists()
 
 
 def statuses(url: str, *names: str) -> list[str]:

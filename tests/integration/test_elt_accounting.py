@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import psycopg
 import pytest
 
-from elt.accounting import UnaccountedRowsError, check_night, require_latest
+from elt.accounting import UnaccountedRowsError, check_night, newest_night, require_latest
 from elt.nights import OlderNightError, UnknownNightError, open_night
 from elt.specs import SPECS
 
@@ -81,11 +81,12 @@ def test_the_latest_load_of_a_table_counts(conn):
 
 
 def test_only_the_latest_night_may_be_built(conn):
-    with pytest.raises(UnknownNightError, match="never loaded"):
+    with pytest.raises(UnknownNightError, match="no night was loaded yet"):
         require_latest(conn, NIGHT)
     open_night(conn, NIGHT)
     require_latest(conn, NIGHT)
-    with pytest.raises(UnknownNightError, match="run extract_load"):
+    assert newest_night(conn) == NIGHT
+    with pytest.raises(UnknownNightError, match="run extract_load for this one"):
         require_latest(conn, NIGHT + timedelta(days=1))
     with pytest.raises(OlderNightError, match="never turned back"):
         require_latest(conn, NIGHT - timedelta(days=1))

@@ -24,7 +24,6 @@ from elt.nights import (
     Night,
     OlderNightError,
     StaleBatchError,
-    UnknownNightError,
     close_night,
     open_night,
 )
@@ -343,14 +342,17 @@ def test_nights_move_forward_only(warehouse: Warehouse) -> None:
 
 
 def test_closing_and_opening_again(warehouse: Warehouse) -> None:
-    open_night(warehouse, date(2026, 1, 2))
-    close_night(warehouse, date(2026, 1, 2), "success")
+    first = open_night(warehouse, date(2026, 1, 2))
+    close_night(warehouse, first, "closed")
     state = "select state, closed_at is null from elt.nights"
-    assert query(warehouse, state) == [("success", False)]
-    open_night(warehouse, date(2026, 1, 2))
+    assert query(warehouse, state) == [("closed", False)]
+    again = open_night(warehouse, date(2026, 1, 2))
     assert query(warehouse, state) == [("open", True)]
-    with pytest.raises(UnknownNightError, match="2026-01-03 was never opened"):
-        close_night(warehouse, date(2026, 1, 3), "success")
+    with pytest.raises(StaleBatchError, match="opened again"):
+        close_night(warehouse, first, "failed")
+    assert query(warehouse, state) == [("open", True)]
+    close_night(warehouse, again, "failed")
+    assert query(warehouse, state) == [("failed", False)]
 
 
 # --- raw tables and checksums -----------------------------------------------------------

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ from dags.stages.gate import (
     validation_page,
     verdict_file,
 )
+from dags.stages.gate_builds import BUILD_LOCK, note_build
+from local_stack.summary import read_verdict
 from tests.integration.gate_support import NIGHT, execute, make_marts
 
 RFM = "update marts.customer_rfm set"
@@ -259,6 +262,65 @@ def test_a_broken_run_leaves_no_old_verdict(warehouse_url: str, tmp_path: Path) 
         run_gate(NIGHT, tmp_path, warehouse_url, project=tmp_path / "not_there")
     with psycopg.connect(warehouse_url) as conn, pytest.raises(GateStoppedError, match="never"):
         check_verdict(conn, NIGHT)
+    assert not verdict_file(tmp_path, NIGHT).exists()
+
+
+def test_the_gate_waits_for_a_build_and_a_later_build_voids_its_verdict(
+    warehouse_url: str, tmp_path: Path
+) -> None:
+    make_marts(warehouse_url)
+    waiting = """
+        select count(*) from pg_locks
+        where locktype = 'advisory' and not granted and database = (
+            select oid from pg_database where datname = current_database()
+        )
+    """
+    gate = threading.Thread(target=judge, args=(warehouse_url, tmp_path))
+    with psycopg.connect(
+        warehouse_url, options="-c role=amato_transformer", autocommit=True
+    ) as build:
+        build.execute(f"select pg_advisory_lock({BUILD_LOCK})".encode())
+        gate.start()
+        while build.execute(waiting.encode()).fetchone() == (0,):
+            assert gate.is_alive(), "the gate judged marts that were being built"
+        note_build(build, "marts", NIGHT)
+    gate.join()
+    with psycopg.connect(
+        warehouse_url, options="-c role=amato_transformer", autocommit=True
+    ) as build:
+        note_build(build, "marts", NIGHT.replace(day=2))
+        assert check_verdict(build, NIGHT).verdict == "passed"
+        note_build(build, "staging", NIGHT)
+    with psycopg.connect(warehouse_url, options="-c role=amato_reader") as conn:
+        with pytest.raises(GateStoppedError) as stopped:
+            check_verdict(conn, NIGHT)
+        assert str(stopped.value).splitlines()[0] == (
+            "night 1998-07-01 is stopped: the marts were built again after they were validated: "
+            "run validate with as_of 1998-07-01"
+        )
+    judge(warehouse_url, tmp_path)
+    with psycopg.connect(warehouse_url, options="-c role=amato_reader") as conn:
+        assert check_verdict(conn, NIGHT).verdict == "passed"
+
+
+def test_the_summary_names_the_verdict_as_the_gate_does(warehouse_url: str, tmp_path: Path) -> None:
+    make_marts(warehouse_url)
+    with psycopg.connect(warehouse_url) as conn:
+        assert read_verdict(conn, NIGHT) == "not validated"
+    for statement, word in (
+        ("select 1", "passed"),
+        (f"{RFM} customer_lifetime_value = -1", "passed with warnings"),
+        (f"{RFM} frequency = null where customer_id = 'C02'", "failed"),
+        ("drop table marts.fct_orders", "error"),
+    ):
+        execute(warehouse_url, statement)
+        result = judge(warehouse_url, tmp_path)
+        held = sum(outcome.success is True for outcome in result.outcomes)
+        with psycopg.connect(warehouse_url) as conn:
+            assert read_verdict(conn, NIGHT) == f"{word}: {held} of 35 expectations hold"
+    with psycopg.connect(warehouse_url) as conn:
+        note_build(conn, "marts", NIGHT)
+        assert read_verdict(conn, NIGHT) == "not validated"
 
 
 def test_pages_fetch_nothing_and_hold_no_password(warehouse_url: str, tmp_path: Path) -> None:

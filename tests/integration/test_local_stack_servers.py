@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,6 +131,14 @@ def test_servers_do_not_run_as_root(stack: Stack) -> None:
     for process in processes.find(stack.layout.root):
         if process.service in SERVICES:
             assert Path(f"/proc/{process.pid}").stat().st_uid != 0, process
+
+
+def test_mariadb_keeps_its_temporary_tables_to_itself(stack: Stack) -> None:
+    """In a shared /tmp, a server that starts deletes the temporary tables of the others."""
+    with closing(MySQLdb.connect(**mysql_arguments(stack.urls()["MYSQL_URL"]))) as connection:
+        cursor = connection.cursor()
+        cursor.execute("select @@tmpdir")
+        assert Path(cursor.fetchone()[0]).parent == stack.layout.data
 
 
 @pytest.mark.parametrize("password", ["", "wrong"])
@@ -261,6 +270,40 @@ def test_given_connections_are_used_and_their_sources_left_alone(
     cursor = shop.cursor()
     assert cursor.execute("show tables") == 0
     shop.close()
+
+
+@pytest.mark.parametrize("wrong", ["port", "password"])
+def test_a_given_warehouse_that_cannot_be_used_is_one_clear_line(
+    stack: Stack, tmp_path: Path, wrong: str
+) -> None:
+    url, secret = stack.urls()["WAREHOUSE_URL"], stack.context.secrets.postgres_admin
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens on it
+        if wrong == "port":
+            port = closed.getsockname()[1]
+            url = with_database(url, "given").replace(
+                f":{stack.context.ports['postgres']}/", f":{port}/"
+            )
+            expected = f"warehouse at 127.0.0.1:{port}/given cannot be used: connection failed"
+        else:
+            url = url.replace(secret, secret := "not-the-password")
+            expected = 'password authentication failed for user "amato_admin"'
+        given = {
+            "AIRFLOW_CONN_MYSQL_SHOP": stack.urls()["MYSQL_URL"],
+            "AIRFLOW_CONN_MONGO_CLICKSTREAM": stack.urls()["MONGO_URL"],
+            "AIRFLOW_CONN_WAREHOUSE": url,
+        }
+        other = Stack(tmp_path / "stack", environment=given, say=lambda _: None)
+        try:
+            with pytest.raises(StackError) as caught:
+                other.up(airflow=False)
+        finally:
+            other.clean()
+    message = str(caught.value)
+    assert expected in message
+    assert "correct AIRFLOW_CONN_WAREHOUSE" in message
+    assert secret not in message
+    assert "\n" not in message
 
 
 def test_a_killed_supervisor_is_replaced_and_the_data_stay(stack: Stack) -> None:

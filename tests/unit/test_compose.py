@@ -303,7 +303,7 @@ def test_airflow_is_set_up_as_in_local_mode(tmp_path: Path) -> None:
         "AIRFLOW__CELERY__WORKER_CONCURRENCY",
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT",
     }
-    given_by_the_stack = {"AMATO_EXTERNAL", "AMATO_FIRST_NIGHT", "AMATO_DEMO"}
+    given_by_the_stack = {"AMATO_EXTERNAL", "AMATO_FIRST_NIGHT"}
     common = MODEL["x-airflow-environment"]
     assert set(common) == set(local) | own_to_containers | given_by_the_stack
     differs = {name for name in local if str(common[name]) != local[name]}

@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from cryptography.fernet import Fernet
 from local_stack.__main__ import is_whole
 from local_stack.compose_secrets import read_env, write_compose_secrets
 from local_stack.layout import REPOSITORY, StackError
+from local_stack.stack import Stack
 
 TARGETS = {
     *("run", "test", "up", "down", "status", "clean", "lint", "format", "bench", "faults"),
@@ -27,7 +29,6 @@ TOOLS = (
     "mkdir",
     "tr",
     "grep",
-    "head",
     "ldconfig",
 )
 
@@ -45,7 +46,72 @@ def test_help_lists_every_target() -> None:
     assert all(text for _, _, text in lines)
 
 
-def bootstrap(tmp_path: Path, *tools: str) -> subprocess.CompletedProcess[str]:
+def make(tree: Path, target: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a target in a folder that holds the Makefile and no environment."""
+    shutil.copy(REPOSITORY / "Makefile", tree)
+    return subprocess.run(
+        ["make", "-s", target],
+        cwd=tree,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("target", ["env", "docs"])
+def test_without_environment_make_install_is_named(tmp_path: Path, target: str) -> None:
+    result = make(tmp_path, target)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[0] == "error: the environment is missing: `make install`"
+    assert len(result.stderr.splitlines()) == 2  # the other one is make's own
+
+
+@pytest.mark.parametrize("target", ["down", "clean"])
+def test_without_environment_there_is_nothing_to_stop(tmp_path: Path, target: str) -> None:
+    result = make(tmp_path, target)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "nothing was started here\n"
+    # Where something was started, it must not pass as stopped.
+    (tmp_path / "elsewhere" / "run").mkdir(parents=True)
+    result = make(tmp_path, target, AMATO_LOCAL="elsewhere")
+    assert result.returncode == 2
+    assert "make install" in result.stderr
+    assert (tmp_path / "elsewhere" / "run").exists()
+
+
+@pytest.mark.parametrize("target", ["bench", "faults", "chaos", "soak"])
+def test_long_tests_that_this_version_has_not_are_one_clear_line(
+    tmp_path: Path, target: str
+) -> None:
+    folder = "tests/benchmarks" if target == "bench" else f"tests/{target}"
+    (tmp_path / folder / "__pycache__").mkdir(parents=True)
+    result = make(tmp_path, target)
+    assert result.returncode == 2
+    line = f"error: this version has no tests for `make {target}` ({folder})"
+    assert result.stderr.splitlines()[0] == line
+    (tmp_path / folder / "test_it.py").touch()
+    assert "no tests" not in make(tmp_path, target).stderr  # it goes on, to the bootstrap
+
+
+def test_status_where_nothing_was_started_is_a_table(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "local_stack", "status"],
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], "AMATO_LOCAL": str(tmp_path / "none")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.count("stopped") == len(Stack(tmp_path / "none", {}).services)
+    assert not (tmp_path / "none").exists()
+
+
+def bootstrap(
+    tmp_path: Path, *tools: str, ldconfig: str | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the bootstrap in a copy of the tree, on a machine that has only these tools."""
     tree = tmp_path / "clone"
     (tree / "local_stack").mkdir(parents=True)
@@ -56,6 +122,10 @@ def bootstrap(tmp_path: Path, *tools: str) -> subprocess.CompletedProcess[str]:
     binaries.mkdir()
     for tool in (*TOOLS, *tools):
         (binaries / tool).symlink_to(shutil.which(tool, path=f"{os.defpath}:/usr/sbin:/sbin") or "")
+    if ldconfig:
+        (binaries / "ldconfig").unlink()
+        (binaries / "ldconfig").write_text(f"#!{binaries / 'bash'}\n{ldconfig}")
+        (binaries / "ldconfig").chmod(0o755)
     return subprocess.run(
         [str(binaries / "bash"), str(tree / "local_stack" / "bootstrap.sh")],
         env={"PATH": str(binaries), "HOME": str(tmp_path)},
@@ -81,6 +151,15 @@ def test_missing_packages_without_apt_are_one_clear_line(tmp_path: Path) -> None
     assert line.startswith("error: these Debian packages, or their equals, are missing: ")
     assert " gcc libc6-dev " in f"{line} "
     assert " pkg-config " in f"{line} "
+
+
+@pytest.mark.parametrize("libraries", [[], ["libcurl.so.4 (libc6) => /lib/libcurl.so.4"]])
+def test_a_library_is_found_however_long_the_list_is(tmp_path: Path, libraries: list[str]) -> None:
+    lines = "".join(f"echo '{line}'\n" for line in libraries)
+    filler = "for ((i = 0; i < 20000; i++)); do echo 'libother.so.1 (libc6)'; done\n"
+    result = bootstrap(tmp_path, "python3.11", ldconfig=lines + filler)
+    [line] = result.stderr.splitlines()
+    assert ("libcurl4" in line) == (not libraries)
 
 
 COMPOSE = """

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local_stack.connections import external
-from local_stack.layout import REPOSITORY, StackError
+from local_stack.connections import external, keep_external
+from local_stack.layout import REPOSITORY, Layout, StackError
 from local_stack.stack import Stack
 
 GIVEN = {
@@ -144,8 +144,6 @@ def test_airflow_environment(tmp_path: Path) -> None:
     assert environment["PYTHONPATH"] == str(REPOSITORY)
     assert environment["AMATO_FIRST_NIGHT"] == "1998-07-01"
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
-    assert environment["AMATO_DEMO"] == "0"
-    assert stack(tmp_path, DEMO="1").airflow_env()["AMATO_DEMO"] == "1"
 
 
 def test_every_airflow_setting_exists_in_the_installed_version(tmp_path: Path) -> None:
@@ -163,3 +161,15 @@ def test_no_secret_on_a_command_line(tmp_path: Path) -> None:
     for service in local._services(airflow=True):
         line = " ".join(service.argv)
         assert not [secret for secret in secrets if secret in line], service.name
+
+
+def test_connections_of_the_first_start_are_asked_for_again(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    shop = {"mysql": "mysql://u:p@db/shop"}
+    keep_external(layout, shop)
+    keep_external(layout, shop)
+    with pytest.raises(StackError, match="AIRFLOW_CONN_MYSQL_SHOP was given"):
+        keep_external(layout, {})
+    with pytest.raises(StackError, match="AIRFLOW_CONN_WAREHOUSE was not given"):
+        keep_external(layout, {**shop, "warehouse": "postgresql://u:p@db/w"})
+    assert "p@db" not in layout.external.read_text()

@@ -143,6 +143,19 @@ def test_first_night_is_the_day_after_the_first_start_for_good(layout: Layout) -
     assert settings.first_night(layout, {}) == date(2020, 2, 29)
 
 
+@pytest.mark.parametrize("first", [date(2020, 2, 29), None])
+def test_the_schedule_can_be_fixed(layout: Layout, first: date | None) -> None:
+    assert settings.first_night(layout, {}) not in (first, None)
+    settings.schedule_from(layout, first)
+    assert settings.first_night(layout, {}) == first
+    assert json.loads(layout.settings.read_text()) == {
+        "first_night": None if first is None else "2020-02-29"
+    }
+    assert mode(layout.settings) == 0o600
+    given = {"AMATO_FIRST_NIGHT": "1998-07-01"}
+    assert settings.first_night(layout, given) == date(1998, 7, 1)
+
+
 def test_first_night_can_be_given(layout: Layout) -> None:
     assert settings.first_night(layout, {"AMATO_FIRST_NIGHT": "1998-07-01"}) == date(1998, 7, 1)
     assert not layout.settings.exists()

@@ -28,13 +28,15 @@ def test_defaults_and_the_first_run_day_is_kept(layout):
     world = request.world
     assert (world.scale, world.seed, world.days) == (DEFAULT_SCALE, DEFAULT_SEED, DEFAULT_DAYS)
     assert request.as_of == TODAY
+    assert request.is_new
     later = read_request({}, layout, date(2024, 6, 1))
-    assert later == request
+    assert (later.world, later.as_of) == (world, TODAY)
+    assert not later.is_new
 
 
 def test_what_stands_is_the_default_of_what_is_not_given(layout):
     first = stand(layout, SCALE="0.5", SEED="7", DAYS="100", AS_OF="2024-01-01")
-    assert read_request({"SCALE": "0.5"}, layout, TODAY) == first
+    assert read_request({"SCALE": "0.5"}, layout, TODAY).world == first.world
     assert (layout.root / "world.json").stat().st_mode & 0o777 == 0o600
 
 
@@ -42,6 +44,7 @@ def test_a_later_night_of_the_same_world(layout):
     stand(layout, AS_OF="2024-01-01")
     request = read_request({"AS_OF": "2024-01-02"}, layout, TODAY)
     assert request.as_of == date(2024, 1, 2)
+    assert request.as_of_given
     assert request.world.as_of == "2024-01-01"
 
 
@@ -57,7 +60,7 @@ def test_sales_file_worlds(layout, tmp_path):
     sales.write_text("customer,date,amount\na,2024-01-01,5\n")
     request = stand(layout, SALES_CSV=str(sales), AS_OF="2024-02-01")
     assert request.sales_path == sales
-    assert read_request({"SALES_CSV": str(sales)}, layout, TODAY) == request
+    assert read_request({"SALES_CSV": str(sales)}, layout, TODAY).world == request.world
     with pytest.raises(StackError, match="make clean"):
         read_request({}, layout, TODAY)
     sales.write_text("customer,date,amount\na,2024-01-01,6\n")
@@ -71,6 +74,9 @@ def test_sales_file_worlds(layout, tmp_path):
         ({"SCALE": "big"}, "SCALE=big"),
         ({"SCALE": "0"}, "SCALE=0"),
         ({"SCALE": "nan"}, "SCALE=nan"),
+        ({"SCALE": "10.5"}, "SCALE=10.5"),
+        ({"SALES_COLUMNS": "day=date"}, "SALES_COLUMNS=day=date"),
+        ({"SALES_COLUMNS": "date="}, "date"),
         ({"SEED": "1.5"}, "SEED=1.5"),
         ({"SEED": "-1"}, "SEED=-1"),
         ({"DAYS": "29"}, "DAYS=29"),
@@ -87,3 +93,14 @@ def test_a_night_before_the_world_is_refused(layout):
     stand(layout, AS_OF="2024-03-01")
     with pytest.raises(StackError, match="2024-03-01"):
         read_request({"AS_OF": "2024-02-01"}, layout, TODAY)
+
+
+def test_sales_columns_are_read_for_the_form(layout):
+    request = read_request({"SALES_COLUMNS": "date=day, amount = paid"}, layout, TODAY)
+    assert request.sales_columns == {"date": "day", "amount": "paid"}
+
+
+def test_a_damaged_world_file_is_one_clear_error(layout):
+    (layout.root / "world.json").write_text("{")
+    with pytest.raises(StackError, match=r"world\.json.*make clean"):
+        read_request({}, layout, TODAY)

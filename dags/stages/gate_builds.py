@@ -1,0 +1,30 @@
+"""Ties a verdict to the marts that it judged: a dbt build that begins later makes it void."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+# The SQL of the advisory lock that a dbt run holds alone, and that gates hold together.
+BUILD_LOCK = "hashtextextended('amato.dbt', 0)"
+
+
+def note_build(conn: Connection[Any], layer: str, as_of: date) -> None:
+    """Record that a dbt run of a layer begins; the verdict on its night is void from then on."""
+    conn.execute("insert into quality.builds (as_of, layer) values (%s, %s)", (as_of, layer))
+
+
+def newest_build(conn: Connection[Any], as_of: date) -> int | None:
+    """The number of the night's last dbt run, or None where none is on record."""
+    row = conn.execute(
+        "select max(build_id) from quality.builds where as_of = %s", (as_of,)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def hold_builds(conn: Connection[Any]) -> None:
+    """Wait for a dbt run to end, and let none begin while `conn` is open; other gates may."""
+    conn.execute(f"select pg_advisory_lock_shared({BUILD_LOCK})".encode())
