@@ -66,13 +66,8 @@ def train_model(
 
     A failure is recorded in `ml.model_runs` and raised again.
     """
-    spec = model_spec(name)
-    started = time.perf_counter()
-    try:
-        return plain(spec.train(conn, as_of, home, window_months))
-    except Exception as error:
-        _record_failure("train", name, conn, as_of, started, error)
-        raise
+    step = model_spec(name).train
+    return _recorded("train", name, conn, as_of, lambda: step(conn, as_of, home, window_months))
 
 
 def infer_model(
@@ -82,12 +77,23 @@ def infer_model(
 
     A failure is recorded in `ml.model_runs` and raised again.
     """
-    spec = model_spec(name)
+    step = model_spec(name).infer
+    return _recorded("infer", name, conn, as_of, lambda: step(conn, as_of, home, window_months))
+
+
+def _recorded(
+    kind: registry.Kind,
+    name: str,
+    conn: psycopg.Connection,
+    as_of: date,
+    step: Callable[[], TrainResult | InferResult],
+) -> dict[str, Any]:
+    """Run a step; record its failure before it is raised again."""
     started = time.perf_counter()
     try:
-        return plain(spec.infer(conn, as_of, home, window_months))
+        return plain(step())
     except Exception as error:
-        _record_failure("infer", name, conn, as_of, started, error)
+        _record_failure(kind, name, conn, as_of, started, error)
         raise
 
 

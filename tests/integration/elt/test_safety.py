@@ -30,7 +30,7 @@ from elt.nights import (
 from elt.readers import mongo, mysql, postgres
 from elt.specs import SPECS
 from tests.conftest import Servers
-from tests.integration.elt_support import (
+from tests.integration.elt.support import (
     Marketing,
     Source,
     at,
@@ -41,26 +41,12 @@ from tests.integration.elt_support import (
     open_warehouse,
     query,
     reload,
-    shared_source,
     shared_warehouse,
     versions,
 )
 
 Warehouse = psycopg.Connection[Any]
 READERS = {"mysql": mysql, "postgres": postgres, "mongo": mongo}
-
-
-@pytest.fixture(scope="module")
-def warehouse_url(servers: Servers) -> Iterator[str]:
-    with shared_warehouse(servers) as url:
-        yield url
-
-
-@pytest.fixture
-def warehouse(warehouse_url: str) -> Iterator[Warehouse]:
-    empty_warehouse(warehouse_url)
-    with open_warehouse(warehouse_url) as conn:
-        yield conn
 
 
 @pytest.fixture(scope="module")
@@ -77,24 +63,6 @@ def control(control_url: str) -> Iterator[Warehouse]:
         yield conn
 
 
-@pytest.fixture(scope="module", params=["mysql", "postgres", "mongo"])
-def system(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def source_url(system: str, servers: Servers) -> Iterator[str]:
-    with shared_source(system, servers) as url:
-        yield url
-
-
-@pytest.fixture
-def source(system: str, source_url: str) -> Iterator[Source]:
-    with open_source(system, source_url) as opened:
-        opened.clear()
-        yield opened
-
-
 @pytest.fixture
 def campaigns(marketing_url: str) -> Iterator[Marketing]:
     with open_source("postgres", marketing_url) as opened:
@@ -109,7 +77,7 @@ from elt import batch, extract_load, loader
 from elt.merge import Merge
 from elt.nights import Night
 from elt.readers import mongo
-from tests.integration.elt_support import open_source, open_warehouse, reload
+from tests.integration.elt.support import open_source, open_warehouse, reload
 
 def stop(*args, **kwargs):
     print("stopped", flush=True)
@@ -142,7 +110,7 @@ def test_a_killed_load_changes_nothing_and_a_rerun_equals_an_undisturbed_one(
     source: Source,
     source_url: str,
     warehouse: Warehouse,
-    warehouse_url: str,
+    shared_warehouse_url: str,
     control: Warehouse,
     point: str,
 ) -> None:
@@ -163,7 +131,7 @@ def test_a_killed_load_changes_nothing_and_a_rerun_equals_an_undisturbed_one(
         env={
             **os.environ,
             "SOURCE": source_url,
-            "RAW": warehouse_url,
+            "RAW": shared_warehouse_url,
             "NIGHT": json.dumps(night.as_json()),
             "PYTHONPATH": os.pathsep.join(sys.path),
         },
@@ -184,11 +152,11 @@ def test_a_killed_load_changes_nothing_and_a_rerun_equals_an_undisturbed_one(
 
 
 def test_a_second_runner_waits_and_then_the_older_batch_fails(
-    system: str, source: Source, warehouse: Warehouse, warehouse_url: str
+    system: str, source: Source, warehouse: Warehouse, shared_warehouse_url: str
 ) -> None:
     source.put(1, "one", at(1))
     older = open_night(warehouse, date(2026, 1, 2))
-    with open_warehouse(warehouse_url) as second:
+    with open_warehouse(shared_warehouse_url) as second:
         newer = open_night(second, date(2026, 1, 2))
         assert newer.batch_id > older.batch_id
         assert newer.bounds == older.bounds
@@ -201,7 +169,7 @@ def test_a_second_runner_waits_and_then_the_older_batch_fails(
 
 
 def test_a_runner_overtaken_in_the_middle_of_its_read_cannot_commit(
-    source: Source, warehouse: Warehouse, warehouse_url: str
+    source: Source, warehouse: Warehouse, shared_warehouse_url: str
 ) -> None:
     source.put(1, "one", at(1))
     older = open_night(warehouse, date(2026, 1, 2))
@@ -210,7 +178,7 @@ def test_a_runner_overtaken_in_the_middle_of_its_read_cannot_commit(
         yield from READERS[source.spec.system].extract(
             source.client, source.spec, older.window(source.spec)
         )
-        with psycopg.connect(warehouse_url) as second:
+        with psycopg.connect(shared_warehouse_url) as second:
             open_night(second, date(2026, 1, 3))
 
     with pytest.raises(StaleBatchError, match="night 2026-01-03 is newer"):
@@ -220,7 +188,7 @@ def test_a_runner_overtaken_in_the_middle_of_its_read_cannot_commit(
 
 
 def test_two_runners_of_one_batch_load_one_after_the_other(
-    campaigns: Marketing, warehouse: Warehouse, warehouse_url: str, marketing_url: str
+    campaigns: Marketing, warehouse: Warehouse, shared_warehouse_url: str, marketing_url: str
 ) -> None:
     for key in range(500):
         campaigns.put(key, f"row {key}", at(1))
@@ -231,7 +199,7 @@ def test_two_runners_of_one_batch_load_one_after_the_other(
         try:
             with (
                 open_source("postgres", marketing_url) as source,
-                open_warehouse(warehouse_url) as conn,
+                open_warehouse(shared_warehouse_url) as conn,
             ):
                 reload(conn, source, night)
         except BaseException as error:
@@ -252,10 +220,13 @@ def test_two_runners_of_one_batch_load_one_after_the_other(
 
 
 def test_a_table_that_stays_locked_is_reported(
-    campaigns: Marketing, warehouse: Warehouse, warehouse_url: str, monkeypatch: pytest.MonkeyPatch
+    campaigns: Marketing,
+    warehouse: Warehouse,
+    shared_warehouse_url: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(loader, "LOCK_TIMEOUT", "50ms")
-    with psycopg.connect(warehouse_url) as other, other.transaction():
+    with psycopg.connect(shared_warehouse_url) as other, other.transaction():
         loader._lock(other, campaigns.spec)
         with pytest.raises(TableBusyError, match=r"raw_postgres\.campaigns"):
             load_night(warehouse, campaigns, 2)

@@ -1,7 +1,6 @@
 """Every way of change, on each of the three sources."""
 
 import random
-from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -11,56 +10,19 @@ import pytest
 from elt import batch
 from elt.nights import open_night
 from elt.readers import mongo
-from tests.conftest import Servers
-from tests.integration.elt_support import (
+from tests.integration.elt.support import (
     Rows,
     Source,
     at,
-    empty_warehouse,
     fingerprint,
     load_night,
-    open_source,
-    open_warehouse,
     query,
     raw_as_of,
     reload,
-    shared_source,
-    shared_warehouse,
     versions,
 )
 
 Warehouse = psycopg.Connection[Any]
-
-
-@pytest.fixture(scope="module")
-def warehouse_url(servers: Servers) -> Iterator[str]:
-    with shared_warehouse(servers) as url:
-        yield url
-
-
-@pytest.fixture
-def warehouse(warehouse_url: str) -> Iterator[Warehouse]:
-    empty_warehouse(warehouse_url)
-    with open_warehouse(warehouse_url) as conn:
-        yield conn
-
-
-@pytest.fixture(scope="module", params=["mysql", "postgres", "mongo"])
-def system(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def source_url(system: str, servers: Servers) -> Iterator[str]:
-    with shared_source(system, servers) as url:
-        yield url
-
-
-@pytest.fixture
-def source(system: str, source_url: str) -> Iterator[Source]:
-    with open_source(system, source_url) as opened:
-        opened.clear()
-        yield opened
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 10, 11])

@@ -21,35 +21,18 @@ from elt.extract_load import extract_and_load
 from elt.loader import LoadResult
 from elt.nights import open_night
 from elt.specs import SPECS, TableSpec
-from tests.conftest import Servers
-from tests.integration.elt_support import (
+from tests.integration.elt.support import (
     Clicks,
     Marketing,
     Shop,
     at,
-    empty_warehouse,
     load_night,
     open_source,
-    open_warehouse,
     query,
-    shared_warehouse,
     spec_of,
 )
 
 Warehouse = psycopg.Connection[Any]
-
-
-@pytest.fixture(scope="module")
-def warehouse_url(servers: Servers) -> Iterator[str]:
-    with shared_warehouse(servers) as url:
-        yield url
-
-
-@pytest.fixture
-def warehouse(warehouse_url: str) -> Iterator[Warehouse]:
-    empty_warehouse(warehouse_url)
-    with open_warehouse(warehouse_url) as conn:
-        yield conn
 
 
 @pytest.fixture
