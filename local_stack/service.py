@@ -69,11 +69,18 @@ class Account:
             raise StackError("setpriv is missing: `apt-get install util-linux`")
         user = (f"--reuid={SERVER_USER}", f"--regid={SERVER_USER}", "--init-groups")
         # Not `test -x`: access(2) leaves capabilities out of account.
-        probe = ("env", "ls", "-d", str(self.layout.data / "."))
+        needed = [self.layout.data, *([self.layout.tools] if self.layout.tools.exists() else [])]
+        probe = ("env", "ls", "-d", *(str(folder / ".") for folder in needed))
         for capability in (None, "dac_read_search", "dac_override"):
             prefix: tuple[str, ...] = ("setpriv", *user)
             if capability:
-                prefix += (f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}")
+                # The securebit makes access(2), by which MariaDB looks before it repairs a
+                # table, count the capability too; exec leaves none but this one.
+                prefix += (
+                    f"--inh-caps=+{capability}",
+                    f"--ambient-caps=+{capability}",
+                    "--securebits=+no_setuid_fixup",
+                )
             if subprocess.run((*prefix, *probe), capture_output=True, check=False).returncode == 0:
                 # env is exec'd with the capability in force, so the server's own path resolves.
                 return (*prefix, "env")

@@ -141,6 +141,15 @@ def test_mariadb_keeps_its_temporary_tables_to_itself(stack: Stack) -> None:
         assert Path(cursor.fetchone()[0]).parent == stack.layout.data
 
 
+def test_mariadb_opens_its_system_tables_below_a_private_folder(stack: Stack) -> None:
+    """What only root may enter, as pytest's and mktemp's folders are, made it repair in vain."""
+    assert any(f.stat().st_mode & 0o077 == 0 for f in stack.layout.root.parents)
+    with closing(MySQLdb.connect(**mysql_arguments(stack.urls()["MYSQL_URL"]))) as connection:
+        connection.query("create database passing")
+        connection.query("drop database passing")
+    assert "repair" not in stack.layout.log("mysql").read_text()
+
+
 @pytest.mark.parametrize("password", ["", "wrong"])
 def test_postgres_refuses(stack: Stack, password: str) -> None:
     secret = stack.context.secrets.postgres_admin
