@@ -16,7 +16,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 50000 --gid 0 --create-home amato \
     && install --directory --owner=50000 --group=0 --mode=2770 \
-        /opt/airflow /opt/airflow/logs /amato /amato/home \
+        /opt/airflow /opt/airflow/logs /amato /amato/home /amato/truth \
     && chmod 2770 /home/amato
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /opt/amato
@@ -29,6 +29,7 @@ COPY great_expectations great_expectations
 COPY local_stack local_stack
 COPY ml ml
 COPY plugins plugins
+COPY report_pages report_pages
 COPY docker/airflow docker/airflow
 COPY tests/data/CDNOW_master.txt.gz tests/data/CDNOW_master.txt.gz
 # The user id may be any: name and home are given, as it has no entry in /etc/passwd.

@@ -13,7 +13,7 @@ import yaml
 from ml.artefacts import write_atomically
 from ml.catalogue import FAMILIES
 from ml.features import DATA_SOURCE
-from ml.pages import page_html, section_html, table_html
+from report_pages import page_html, section_html, table_html
 
 _LAST_RUNS = """
 select distinct on (model) model, version, state, rows, coalesce(message, '')

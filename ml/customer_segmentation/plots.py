@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from ml.customer_segmentation.config import NO_PURCHASE_TYPE
 from ml.customer_segmentation.naming import base_type
 from ml.customer_segmentation.profiles import SegmentProfile
-from ml.pages import style_figure
+from report_pages import style_figure
 
 COLORS = {
     "Champions": "#1d4ed8",

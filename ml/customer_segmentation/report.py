@@ -16,7 +16,7 @@ from ml.customer_segmentation.plots import COLORS, distribution_figure, profile_
 from ml.customer_segmentation.profiles import SegmentProfile
 from ml.features import DATA_SOURCE
 from ml.metrics import Metric
-from ml.pages import figure_html, page_html, section_html, table_html
+from report_pages import figure_html, page_html, section_html, table_html
 
 
 @dataclass(frozen=True)

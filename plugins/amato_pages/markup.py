@@ -43,7 +43,8 @@ def missing_page(root: str, what: str, remedy: str) -> str:
 def reports_page(root: str, reports: Sequence[Report]) -> str:
     """The list of all reports."""
     nights = {report.as_of for report in reports if report.as_of}
-    lead = f"{_count(len(reports), 'report')} of {_count(len(nights), 'night')}, the newest first."
+    lead = _count(len(reports), "report")
+    lead += f" of {_count(len(nights), 'night')}, the newest first." if nights else "."
     return page(root, "Model reports", lead, _families(root, reports))
 
 

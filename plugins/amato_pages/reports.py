@@ -11,6 +11,8 @@ from pathlib import Path
 # customer_segmentation/kmeans_1998-07-01_3f2a9c.html; a master report has no version.
 _NAME = re.compile(r"(?P<name>.+?)_(?P<as_of>\d{4}-\d{2}-\d{2})(?:_(?P<version>.+))?")
 ORDER = {".html": 0, ".yaml": 1, ".parquet": 2}
+#: The family of files that lie in no folder of a model family, such as world.html.
+NO_FAMILY = "source_data"
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,12 @@ def list_reports(folder: Path, only: Iterable[str] | None = None) -> list[Report
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
         hidden = any(part.startswith(".") for part in relative.parts)
-        if hidden or len(relative.parts) < 2 or not path.is_file():
+        if hidden or not path.is_file():
             continue
         if wanted is None or relative.as_posix() in wanted:
             file = ReportFile(relative.as_posix(), path.suffix, path.stat().st_size)
-            found.append((Report(relative.parts[0], *_parts(path.stem), files=()), file))
+            family = relative.parts[0] if len(relative.parts) > 1 else NO_FAMILY
+            found.append((Report(family, *_parts(path.stem), files=()), file))
     # Sorts are stable: names in ascending order within nights in descending order.
     found.sort(key=lambda row: (ORDER.get(row[1].suffix, 9), row[1].path))
     found.sort(key=lambda row: (row[0].name, row[0].version))

@@ -120,7 +120,8 @@ def test_reports_are_grouped_and_the_newest_comes_first(tmp_path: Path) -> None:
         "segmentation/kmeans_1998-07-02_v1.yaml",
         "master/master_1998-07-02.html",
         "master/notes.txt",
-        "loose.html",
+        "world.html",
+        ".world.html.123",
         "segmentation/.part",
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -134,6 +135,7 @@ def test_reports_are_grouped_and_the_newest_comes_first(tmp_path: Path) -> None:
         ("master", "notes", "", "", [".txt"]),
         ("segmentation", "kmeans", "1998-07-02", "v1", [".yaml"]),
         ("segmentation", "kmeans", "1998-07-01", "v1", [".html", ".parquet"]),
+        ("source_data", "world", "", "", [".html"]),
     ]
     only = list_reports(tmp_path, only=["master/master_1998-07-02.html"])
     assert [r.name for r in only] == ["master"]

@@ -234,6 +234,28 @@ def test_the_reports_page_lists_every_file(client: TestClient, home: Path) -> No
     assert "<b>" not in text and "&lt;b&gt;" in text
 
 
+def test_the_reports_page_links_the_page_of_the_company(client: TestClient, home: Path) -> None:
+    put(home, "reports/world.html", "the company")
+    text = client.get("/amato/reports/").text
+    assert "1 report." in text and "Source data" in text
+    assert 'href="/amato/reports/world.html"' in text
+    assert client.get("/amato/reports/world.html").text == "the company"
+
+
+def test_the_truth_beside_amato_home_is_never_served(client: TestClient, home: Path) -> None:
+    put(home.parent, "truth/defects.parquet", "truth")
+    (home / "reports").mkdir()
+    (home / "reports" / "link").symlink_to(home.parent / "truth")
+    for path in (
+        "truth/defects.parquet",
+        "reports/../../truth/defects.parquet",
+        "reports/%2e%2e/%2e%2e/truth/defects.parquet",
+        "reports/link/defects.parquet",
+    ):
+        answer = client.get(f"/amato/{path}")
+        assert answer.status_code == 404 and answer.text != "truth", path
+
+
 def test_a_run_shows_its_night_its_verdict_and_its_reports(client: TestClient, home: Path) -> None:
     put(home, "reports/customer_segmentation/kmeans_1998-07-01_v1.html")
     put(home, "reports/customer_segmentation/kmeans_1998-06-30_v1.html")

@@ -1,4 +1,4 @@
-"""The look of the pages that models write: one self-contained HTML file each."""
+"""The look of the reports: one self-contained HTML page each, of models and of the company."""
 
 from __future__ import annotations
 
