@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from faker import Faker
 
 Array = npt.NDArray[Any]
 
-PRODUCTS = 240
+PRODUCTS = 400
 CATEGORIES = ("Books", "Clothing", "Electronics", "Garden", "Home", "Music", "Sports", "Toys")
 
 
@@ -38,11 +39,6 @@ def pick(
     return objects(pool)[rng.choice(len(pool), size, p=weights)]
 
 
-def before(times: Array, end: np.datetime64, fallback: Array) -> Array:
-    """The times that lie before ``end``; where one does not, its fallback."""
-    return np.where(times < end, times, fallback)
-
-
 @dataclass(frozen=True)
 class Pools:
     """What customers are called and where they live, and what is sold, by rising price.
@@ -56,12 +52,14 @@ class Pools:
     cities: list[str]
     states: list[str]
     jobs: list[str]
+    product_words: list[str]
     product_ids: Array
     product_names: Array
     categories: Array
     prices: Array
 
 
+@lru_cache(maxsize=8)
 def make_pools(seed: int) -> Pools:
     """Fill the pools from the seed."""
     fake = Faker("en_US")
@@ -76,6 +74,7 @@ def make_pools(seed: int) -> Pools:
         cities=[fake.city() for _ in range(200)],
         states=[fake.state() for _ in range(50)],
         jobs=[re.sub(r"[^A-Za-z ].*", "", fake.job()).strip() for _ in range(80)],
+        product_words=words,
         product_ids=ids("PROD", PRODUCTS, 4),
         product_names=objects(
             f"{word} {category} {number}"

@@ -7,7 +7,8 @@ by WAREHOUSE_URL, MARKETING_URL, MYSQL_URL and MONGO_URL instead (full rights ne
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -109,9 +110,8 @@ def warehouse_url(servers: Servers) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def marketing_url(servers: Servers) -> Iterator[str]:
-    """A fresh, migrated marketing database (source, PostgreSQL)."""
+def fresh_marketing(servers: Servers) -> Iterator[str]:
+    """A migrated marketing database, dropped afterwards."""
     import psycopg
 
     from ddl.migrate import migrate_postgres
@@ -122,9 +122,8 @@ def marketing_url(servers: Servers) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def mysql_url(servers: Servers) -> Iterator[str]:
-    """A fresh, migrated shop database (source, MySQL)."""
+def fresh_shop(servers: Servers) -> Iterator[str]:
+    """A migrated shop database, dropped afterwards."""
     import MySQLdb
 
     from ddl.migrate import migrate_mysql
@@ -147,9 +146,8 @@ def mysql_url(servers: Servers) -> Iterator[str]:
         server.close()
 
 
-@pytest.fixture
-def mongo_url(servers: Servers) -> Iterator[str]:
-    """A fresh, migrated clickstream database (source, MongoDB)."""
+def fresh_clickstream(servers: Servers) -> Iterator[str]:
+    """A migrated clickstream database, dropped afterwards."""
     from pymongo import MongoClient
 
     from ddl.migrate import migrate_mongo
@@ -160,3 +158,40 @@ def mongo_url(servers: Servers) -> Iterator[str]:
         migrate_mongo(client[name])
         yield with_database(servers.mongo_url, name)
         client.drop_database(name)
+
+
+@pytest.fixture
+def marketing_url(servers: Servers) -> Iterator[str]:
+    """A fresh, migrated marketing database (source, PostgreSQL)."""
+    yield from fresh_marketing(servers)
+
+
+@pytest.fixture
+def mysql_url(servers: Servers) -> Iterator[str]:
+    """A fresh, migrated shop database (source, MySQL)."""
+    yield from fresh_shop(servers)
+
+
+@pytest.fixture
+def mongo_url(servers: Servers) -> Iterator[str]:
+    """A fresh, migrated clickstream database (source, MongoDB)."""
+    yield from fresh_clickstream(servers)
+
+
+@pytest.fixture(scope="session")
+def fresh_sources(servers: Servers) -> Callable[[], AbstractContextManager[dict[str, str]]]:
+    """Makes fresh, migrated source databases: ``with fresh_sources() as urls``.
+
+    Their URLs are under mysql, postgres and mongo.
+    """
+
+    @contextmanager
+    def make() -> Iterator[dict[str, str]]:
+        with ExitStack() as stack:
+            yield {
+                "mysql": stack.enter_context(contextmanager(fresh_shop)(servers)),
+                "postgres": stack.enter_context(contextmanager(fresh_marketing)(servers)),
+                "mongo": stack.enter_context(contextmanager(fresh_clickstream)(servers)),
+            }
+
+    return make

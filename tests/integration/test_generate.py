@@ -1,159 +1,164 @@
-"""Writing the generated world into real servers: all of it, once, and nobody else's data."""
+"""The generated company in real servers: all of it, once, day by day, and nobody else's data."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from decimal import Decimal
+from contextlib import closing
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import psycopg
-import pymongo
+import bson
 import pytest
-from pymongo.database import Database
+from bson.errors import InvalidBSON
 
+from data_generators.args import WorldArgs
 from data_generators.generate import generate
-from data_generators.marker import ForeignDataError, WorldMismatchError
-from data_generators.sinks import write_mongo, write_mysql, write_postgres
-from data_generators.world import World, WorldArgs, make_world
-from ddl.migrate import connect_mysql
+from data_generators.sinks.marker import ForeignDataError, WorldMismatchError
 from elt.specs import MONGO, MYSQL, POSTGRES, SPECS
+from tests.integration.source_support import FreshSources, Sources, open_sources
 
 ROOT = Path(__file__).resolve().parents[2]
-ARGS = WorldArgs(1, 0.01, 365, date(2026, 1, 1))
+ARGS = WorldArgs(1, 0.02, 365, date(2026, 1, 1))
 OTHERS = {
     "seed": replace(ARGS, seed=2),
-    "scale": replace(ARGS, scale=0.02),
+    "scale": replace(ARGS, scale=0.03),
     "days": replace(ARGS, days=366),
-    "as_of": replace(ARGS, as_of=date(2026, 1, 2)),
+    "as_of": replace(ARGS, as_of=date(2025, 12, 31)),
+    "effects": replace(ARGS, effects="all,-churn"),
+    "defects": replace(ARGS, defects="none"),
 }
+NOTHING = dict.fromkeys((spec.name for spec in SPECS), 0)
+SYSTEMS = ("mysql", "postgres", "mongo")
+Content = dict[str, tuple[int, str]]
 
 
-@dataclass(frozen=True)
-class Sources:
-    """Open connections to three fresh source databases."""
-
-    mysql: Any
-    postgres: psycopg.Connection[Any]
-    mongo: Database[dict[str, Any]]
-
-    def all(self) -> dict[str, Any]:
-        """The arguments of ``generate``."""
-        return {"mysql": self.mysql, "postgres": self.postgres, "mongo": self.mongo}
-
-    def counts(self) -> dict[str, int]:
-        """The rows of each table, as the servers count them."""
-        counts = {spec.name: self.query(f"select count(*) from {spec.name}") for spec in MYSQL}
-        for spec in POSTGRES:
-            row = self.postgres.execute(f"select count(*) from {spec.name}".encode()).fetchone()
-            assert row is not None
-            counts[spec.name] = row[0]
-        self.postgres.rollback()
-        return counts | {spec.name: self.mongo[spec.name].count_documents({}) for spec in MONGO}
-
-    def query(self, statement: str) -> Any:
-        """One value from MySQL."""
-        self.mysql.rollback()
-        with closing(self.mysql.cursor()) as cursor:
-            cursor.execute(statement)
-            return cursor.fetchone()[0]
+def day(number: int) -> date:
+    """So many days after the base history."""
+    return ARGS.as_of + timedelta(days=number)
 
 
 @pytest.fixture
-def sources(mysql_url: str, marketing_url: str, mongo_url: str) -> Iterator[Sources]:
-    with ExitStack() as stack:
-        client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(mongo_url)
-        stack.enter_context(client)
-        yield Sources(
-            stack.enter_context(closing(connect_mysql(mysql_url))),
-            stack.enter_context(psycopg.connect(marketing_url)),
-            client.get_default_database(),
-        )
+def sources(fresh_sources: FreshSources) -> Iterator[Sources]:
+    with fresh_sources() as urls, open_sources(urls) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
-    return make_world(ARGS.seed, ARGS.scale, ARGS.days, ARGS.as_of)
+def company(fresh_sources: FreshSources) -> Callable[[int], Content]:
+    """What the databases hold when so many days are added, all of it written at once."""
+    known: dict[int, Content] = {}
+
+    def of(days: int) -> Content:
+        if days not in known:
+            with fresh_sources() as urls, open_sources(urls) as fresh:
+                generate(ARGS, day(days), **fresh.all())
+                known[days] = fresh.content()
+        return known[days]
+
+    return of
 
 
-NOTHING = dict.fromkeys((spec.name for spec in SPECS), 0)
-
-
-def test_everything_is_written_and_a_second_time_changes_nothing(
-    sources: Sources, world: World
+def test_a_second_time_changes_nothing(
+    sources: Sources, company: Callable[[int], Content], tmp_path: Path
 ) -> None:
-    first = generate(ARGS, **sources.all())
+    """And the same arguments give the same bytes in other databases."""
+    first = generate(ARGS, **sources.all(), truth=tmp_path / "truth")
     assert first.written
-    assert first.rows == world.rows == sources.counts()
+    assert sources.content() == company(0)
+    assert first.rows == sources.counts()
+    assert min(first.rows.values()) > 0
+    assert {spec.name: first.rows[spec.name] for spec in POSTGRES[::2]} == {
+        "campaigns": ARGS.count(100, 5),
+        "ab_tests": ARGS.count(50, 3),
+    }
     # A change of the shop's own must survive: a complete world is not written again.
     sources.mysql.query("update customers set city = 'Elsewhere' where row_id = 1")
     sources.mysql.commit()
-    again = generate(ARGS, **sources.all())
+    before = (sources.content(), sources.writes(), ledger(tmp_path / "truth"))
+    again = generate(ARGS, **sources.all(), truth=tmp_path / "truth")
     assert not again.written
-    assert again.rows == first.rows == sources.counts()
+    assert again.rows == first.rows
+    assert (sources.content(), sources.writes(), ledger(tmp_path / "truth")) == before
     assert sources.query("select city from customers where row_id = 1") == "Elsewhere"
 
 
-def test_what_arrives_is_what_was_made(sources: Sources, world: World) -> None:
+def ledger(folder: Path) -> dict[str, tuple[int, int]]:
+    """The ledger's files, and which versions of them they are."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files
+    return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
+@pytest.mark.parametrize("steps", [[1, 2, 3], [2, 3], [1, 2, 3, 5, 40], [40]])
+def test_daily_runs_are_one_run(
+    sources: Sources, company: Callable[[int], Content], steps: list[int]
+) -> None:
     generate(ARGS, **sources.all())
-    orders = world.tables["transactions"]
-    total = Decimal(int(np.round(orders["total_amount"] * 100).sum())) / 100
-    assert sources.query("select sum(total_amount) from transactions") == total
-    assert (
-        sources.query("select max(order_date) from transactions")
-        == orders["order_date"].max().item()
-    )
-    liked = sources.query("select interests from customer_demographics where row_id = 7")
-    assert json.loads(liked) == world.tables["customer_demographics"]["interests"][6]
+    before = sources.counts()
+    for number in steps:
+        # Alike: a day to go to, and the same company asked for as of that day.
+        args, until = (
+            (ARGS, day(number)) if number % 2 else (replace(ARGS, as_of=day(number)), None)
+        )
+        assert generate(args, until, **sources.all()).written
+        assert {marker["until"] for marker in sources.markers()} == {str(day(number))}
+        assert {marker["as_of"] for marker in sources.markers()} == {str(ARGS.as_of)}
+        assert not generate(args, until, **sources.all()).written
+    assert sources.content() == company(steps[-1])
+    # Life it was: there is more, and some of it came to rows that were there.
+    after = sources.counts()
+    assert after["page_views"] > before["page_views"]
+    changed = f"select count(*) from transactions where row_id <= {before['transactions']}"
+    assert sources.query(f"{changed} and updated_at >= '{ARGS.as_of}'") > 0
 
-    daily = world.tables["campaign_performance"]
-    row = sources.postgres.execute(
-        "select sum(impressions), sum(spend), max(created_at), max(ctr), max(row_id)"
-        " from campaign_performance"
-    ).fetchone()
-    assert row is not None
-    assert row[0] == int(daily["impressions"].sum())
-    assert row[1] == Decimal(int(np.round(daily["spend"] * 100).sum())) / 100
-    assert row[2] == daily["created_at"].max().item().replace(tzinfo=UTC)
-    assert float(row[3]) == pytest.approx(daily["ctr"].max(), abs=1e-9)
-    added = sources.postgres.execute(
-        "insert into campaign_performance (campaign_id) values ('x') returning row_id"
-    ).fetchone()
-    assert added == (row[4] + 1,)
 
-    for spec in MONGO:
-        table = world.tables[spec.name]
-        document = sources.mongo[spec.name].find_one({"_id": table["_id"][-1]})
-        assert document is not None
-        expected = {name: values[-1] for name, values in table.items()}
-        assert document == {
-            name: value.item() if isinstance(value, np.generic) else value
-            for name, value in expected.items()
-        }
-    newest = sources.mongo["page_views"].find_one({}, sort=[("created_at", -1)])
-    assert newest is not None
-    assert newest["created_at"] < datetime(2026, 1, 1)
+def test_added_days_also_delete(sources: Sources) -> None:
+    generate(ARGS, **sources.all())
+    keys = "select group_concat(row_id) from transactions"
+    sources.mysql.query("set session group_concat_max_len = 10000000")
+    before = set(sources.query(keys).split(","))
+    generate(ARGS, day(40), **sources.all())
+    gone = before - set(sources.query(keys).split(","))
+    assert gone
+    assert len(gone) < len(before) / 20
+
+
+def test_a_database_that_comes_later_is_brought_to_the_same_day(
+    sources: Sources, company: Callable[[int], Content]
+) -> None:
+    generate(ARGS, day(2), mysql=sources.mysql)
+    only = sources.counts()
+    assert only == NOTHING | {spec.name: company(2)[spec.name][0] for spec in MYSQL}
+    # Asked for an earlier day, the shop stays where it is; a company has one present.
+    result = generate(ARGS, day(1), **sources.all())
+    assert result.written
+    assert sources.content() == company(2)
+    assert not generate(ARGS, **sources.all()).written
 
 
 @pytest.mark.parametrize("different", list(OTHERS))
 def test_another_world_is_refused(sources: Sources, different: str) -> None:
     generate(ARGS, **sources.all())
-    before = sources.counts()
+    before = sources.content()
     for name, connection in sources.all().items():
         with pytest.raises(WorldMismatchError, match="make clean"):
             generate(OTHERS[different], **{name: connection})
-    assert sources.counts() == before
+    assert sources.content() == before
 
 
-@pytest.mark.parametrize("system", ["mysql", "postgres", "mongo"])
+def test_the_same_world_in_other_words_is_not_another(sources: Sources) -> None:
+    generate(ARGS, **sources.all())
+    others = {
+        "effects": "campaigns,churn,experiments,segments,stages",
+        "defects": "none,default,customers.null_key=0.0015",
+    }
+    assert not generate(replace(ARGS, **others), **sources.all()).written
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_foreign_data_is_refused_and_no_database_is_touched(sources: Sources, system: str) -> None:
     if system == "mysql":
         sources.mysql.query("insert into transaction_items (item_id) values ('theirs')")
@@ -163,145 +168,204 @@ def test_foreign_data_is_refused_and_no_database_is_touched(sources: Sources, sy
         sources.postgres.commit()
     else:
         sources.mongo["events"].insert_one({"event_id": "theirs"})
-    before = sources.counts()
-    assert sum(before.values()) == 1
+    before = sources.content()
+    assert sum(count for count, _ in before.values()) == 1
     with pytest.raises(ForeignDataError, match="not generated here"):
         generate(ARGS, **sources.all())
     with pytest.raises(ForeignDataError, match="nothing"):
         generate(ARGS, **{system: sources.all()[system]})
-    assert sources.counts() == before
-    assert "amato_world" not in sources.mongo.list_collection_names()
-    assert (
-        sources.query(
-            "select count(*) from information_schema.tables"
-            " where table_schema = database() and table_name = 'amato_world'"
-        )
-        == 0
+    assert sources.content() == before
+    assert sources.markers() == []
+
+
+def test_a_marker_of_an_earlier_version_is_refused(sources: Sources) -> None:
+    sources.mongo["amato_world"].insert_one(
+        {"_id": "world", "seed": "1", "scale": "0.02", "days": "365", "as_of": "2026-01-01"}
     )
-    marker = sources.postgres.execute("select to_regclass('amato_world')").fetchone()
-    assert marker == (None,)
+    with pytest.raises(WorldMismatchError, match="earlier version"):
+        generate(ARGS, **sources.all())
+    assert sources.counts() == NOTHING
 
 
-def test_databases_that_are_not_given_are_left_alone(sources: Sources, world: World) -> None:
-    result = generate(ARGS, postgres=sources.postgres)
+def test_databases_that_are_not_given_are_left_alone(
+    sources: Sources, company: Callable[[int], Content], tmp_path: Path
+) -> None:
+    """The ledger tells of all tables, and so it is the same."""
+    result = generate(ARGS, postgres=sources.postgres, truth=tmp_path / "one")
     assert set(result.rows) == {spec.name for spec in POSTGRES}
     assert sources.counts() == NOTHING | result.rows
+    generate(ARGS, truth=tmp_path / "none")
+    names = {path.name for path in (tmp_path / "one").iterdir()}
+    assert {"defects.parquet", "customers.parquet"} <= names
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "none" / name).read_bytes()
+    generate(ARGS, **sources.all(), truth=tmp_path / "one")
+    assert sources.content() == company(0)
 
 
-def broken(world: World, table: str, column: str) -> World:
-    """The world with a last value that no server takes."""
-    values = world.tables[table][column].astype(object)
-    values[-1] = "not a date"
-    tables = {**world.tables, table: {**world.tables[table], column: values}}
-    return World(world.args, tables)
-
-
-@pytest.mark.parametrize(
-    ("system", "write", "table"),
-    [
-        ("mysql", write_mysql, "customer_segment_mapping"),
-        ("postgres", write_postgres, "ab_test_results"),
-    ],
-)
-def test_a_failure_in_the_last_table_leaves_nothing_in_sql(
-    sources: Sources,
-    world: World,
-    system: str,
-    write: Callable[[Any, World], dict[str, int]],
-    table: str,
+def test_the_ledger_is_written_when_it_is_missing_or_of_another_day(
+    sources: Sources, tmp_path: Path
 ) -> None:
-    connection = sources.all()[system]
-    with pytest.raises((psycopg.errors.DataError, connection_errors())):
-        write(connection, broken(world, table, "created_at"))
-    assert sources.counts() == NOTHING
-    rows = write(connection, world)
-    assert sources.counts() == NOTHING | rows
-
-
-def connection_errors() -> type[Exception]:
-    """MySQL's base error, imported here because the driver is slow to import."""
-    import MySQLdb
-
-    return MySQLdb.Error
-
-
-def test_a_half_written_mongo_is_wiped_and_written_again(sources: Sources, world: World) -> None:
-    write_mongo(sources.mongo, world)
-    indexes = sources.mongo["events"].index_information()
-    sources.mongo["amato_world"].update_one({}, {"$set": {"state": "writing"}})
-    sources.mongo["events"].delete_many({"event_type": "click"})
-    sources.mongo["sessions"].insert_one({"session_id": "left over"})
-    sources.mongo["page_views"].update_one({}, {"$set": {"page_type": "half"}})
-    assert write_mongo(sources.mongo, world) == {spec.name: world.rows[spec.name] for spec in MONGO}
-    assert {k: v for k, v in sources.counts().items() if v} == {
-        spec.name: world.rows[spec.name] for spec in MONGO
-    }
-    assert sources.mongo["sessions"].find_one({"session_id": "left over"}) is None
-    assert sources.mongo["page_views"].find_one({"page_type": "half"}) is None
-    assert sources.mongo["events"].index_information() == indexes
-
-
-def test_a_second_writer_beside_the_first_adds_nothing_twice(
-    sources: Sources, world: World
-) -> None:
-    """The first writer's early documents are there while its marker still says writing."""
-    write_mongo(sources.mongo, world)
-    sources.mongo["amato_world"].delete_many({})
-    for name in ("events", "search_queries"):
-        sources.mongo[name].delete_many({})
-    sources.mongo["amato_world"].insert_one(
-        {"_id": "world", "seed": "1", "scale": "0.01", "days": "365", "as_of": "2026-01-01",
-         "state": "writing"}
-    )  # fmt: skip
-    for _ in range(2):
-        write_mongo(sources.mongo, world)
-        assert sources.mongo["page_views"].count_documents({}) == world.rows["page_views"]
+    truth = tmp_path / "truth"
+    generate(ARGS, **sources.all())
+    before = sources.writes()
+    assert not generate(ARGS, **sources.all(), truth=truth).written
+    first = {path.name: path.read_bytes() for path in truth.iterdir()}
+    assert sources.writes() == before
+    generate(ARGS, day(1), **sources.all())
+    assert not generate(ARGS, day(1), **sources.all(), truth=truth).written
+    second = {path.name: path.read_bytes() for path in truth.iterdir()}
+    assert second.keys() == first.keys()
+    assert second["orders.parquet"] != first["orders.parquet"]
 
 
 KILLED = """
+import os, signal, sys
+from datetime import date
+from data_generators.args import WorldArgs
+from data_generators.generate import generate
+from data_generators.sinks import mongo, mysql, postgres
+from tests.integration.source_support import open_sources
+
+system, name, calls, until = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+module = {"mysql": mysql, "postgres": postgres, "mongo": mongo}[system]
+function, seen = getattr(module, name), [0]
+
+def deadly(*arguments):
+    seen[0] += 1
+    if seen[0] == calls:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return function(*arguments)
+
+setattr(module, name, deadly)
+urls = {system: os.environ[system.upper()] for system in ("mysql", "postgres", "mongo")}
+with open_sources(urls) as sources:
+    generate(WorldArgs(1, 0.02, 365, date(2026, 1, 1)), date.fromisoformat(until), **sources.all())
+"""
+KILLS = {
+    "first load": [
+        ("mysql", "_load", 4),
+        ("mysql", "_put_marker", 1),
+        ("postgres", "_copy", 2),
+        ("postgres", "_put_marker", 1),
+        ("mongo", "_insert", 1),
+        ("mongo", "_insert", 4),
+        ("mongo", "_put_marker", 2),
+    ],
+    "added day": [
+        ("mysql", "_load", 5),
+        ("mysql", "_put_marker", 1),
+        ("postgres", "_replace", 1),
+        ("mongo", "_replace", 1),
+        ("mongo", "_replace", 4),
+        ("mongo", "_put_marker", 2),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("when", "kill"), [(when, kill) for when, kills in KILLS.items() for kill in kills]
+)
+def test_a_writer_that_is_killed_is_made_good(
+    sources: Sources, company: Callable[[int], Content], when: str, kill: tuple[str, str, int]
+) -> None:
+    """At any point: before it has begun a database, within it, and before it is complete."""
+    if when == "added day":
+        generate(ARGS, **sources.all())
+    before = sources.content()
+    until = day(0 if when == "first load" else 1)
+    writer = run(sources, KILLED, *map(str, kill), str(until))
+    assert writer.wait() == -9
+    if kill[:2] == ("mongo", "_put_marker"):
+        assert sources.markers()[-1]["state"] == "writing"
+    else:
+        assert sources.content() != company((until - ARGS.as_of).days)
+    if kill[0] == "mysql":  # one transaction, and the first of them
+        assert sources.content() == before
+    # A day later, the interrupted one is made good along with the next.
+    for later in (until, until + timedelta(days=1)):
+        assert generate(ARGS, later, **sources.all()).written
+        assert sources.content() == company((later - ARGS.as_of).days)
+
+
+def test_an_interrupted_day_can_be_made_good_by_a_later_one(
+    sources: Sources, company: Callable[[int], Content]
+) -> None:
+    """Neither first load nor added day need be asked for again as they were."""
+    assert run(sources, KILLED, "mongo", "_insert", "4", str(day(0))).wait() == -9
+    assert generate(ARGS, day(1), **sources.all()).written
+    assert sources.content() == company(1)
+    assert run(sources, KILLED, "mongo", "_replace", "4", str(day(2))).wait() == -9
+    assert generate(ARGS, day(40), **sources.all()).written
+    assert sources.content() == company(40)
+
+
+RACE = """
 import os, sys
 from datetime import date
-import pymongo
+from data_generators.args import WorldArgs
 from data_generators.generate import generate
-from data_generators.world import WorldArgs
-from ddl.migrate import connect_mysql
-args = WorldArgs(1, 0.1, 365, date(2026, 1, 1))
-if sys.argv[1] == "mysql":
-    generate(args, mysql=connect_mysql(os.environ["AMATO_TEST_TARGET"]))
-else:
-    with pymongo.MongoClient(os.environ["AMATO_TEST_TARGET"]) as client:
-        generate(args, mongo=client.get_default_database())
+from tests.integration.source_support import open_sources
+
+urls = {system: os.environ[system.upper()] for system in ("mysql", "postgres", "mongo")}
+with open_sources(urls) as sources:
+    generate(WorldArgs(1, 0.02, 365, date(2026, 1, 1)), **sources.all())
 """
 
 
-@pytest.mark.parametrize("system", ["mysql", "mongo"])
-def test_a_writer_that_is_killed_half_way_is_made_good(
-    sources: Sources, mysql_url: str, mongo_url: str, system: str
+def test_two_writers_at_once_write_it_once(
+    sources: Sources, company: Callable[[int], Content]
 ) -> None:
-    writer = subprocess.Popen(
-        [sys.executable, "-c", KILLED, system],
-        env={**os.environ, "AMATO_TEST_TARGET": mysql_url if system == "mysql" else mongo_url},
+    writers = [run(sources, RACE) for _ in range(2)]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert sources.content() == company(0)
+
+
+def run(sources: Sources, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """A process that has the sources' addresses in its environment."""
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        env={
+            **os.environ,
+            **{system.upper(): url for system, url in sources.urls.items()},
+            "PYTHONPATH": str(ROOT),
+        },
         cwd=ROOT,
     )
-    deadline = time.monotonic() + 60
-    try:
-        while not under_way(sources, mysql_url, system):
-            assert writer.poll() is None, "the writer ended before it could be killed"
-            assert time.monotonic() < deadline
-    finally:
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
-    whole = generate(replace(ARGS, scale=0.1), **{system: sources.all()[system]})
-    assert whole.written
-    assert sources.counts() == NOTHING | whole.rows
 
 
-def under_way(sources: Sources, mysql_url: str, system: str) -> bool:
-    """Whether some rows are written, and by far not all."""
-    if system == "mongo":
-        return sources.mongo["page_views"].estimated_document_count() > 10_000
-    with closing(connect_mysql(mysql_url)) as shop, closing(shop.cursor()) as cursor:
-        # Nothing of it is committed yet.
-        cursor.execute("set session transaction isolation level read uncommitted")
-        cursor.execute("select count(*) > 1000 from transaction_items")
-        return bool(cursor.fetchone()[0])
+def test_rows_added_by_hand_come_after_the_generated_ones(sources: Sources) -> None:
+    generate(ARGS, **sources.all())
+    for table in ("customers", "transaction_items"):
+        highest = sources.query(f"select max(row_id) from {table}")
+        with closing(sources.mysql.cursor()) as cursor:
+            cursor.execute(f"insert into {table} () values ()")
+            assert cursor.lastrowid == highest + 1
+        sources.mysql.rollback()
+    for table in ("campaigns", "campaign_performance"):
+        highest = sources.one(f"select max(row_id) from {table}")
+        assert sources.one(f"insert into {table} default values returning row_id") == highest + 1
+
+
+def test_what_was_planted_is_found(sources: Sources) -> None:
+    """One thing of each kind that a source could have altered on the way."""
+    generate(replace(ARGS, scale=0.1), mysql=sources.mysql, mongo=sources.mongo)
+    assert sources.query("select count(*) from customers where date_of_birth = '0000-00-00'") == 1
+    assert sources.query("select count(*) from customers where instr(last_name, char(0))") == 1
+    assert sources.query("select count(*) from transactions where order_date = 0") > 0
+    undecodable = 0
+    for spec in MONGO:
+        for document in sources.documents(spec.name):
+            try:
+                bson.decode(document)
+            except InvalidBSON:
+                undecodable += 1
+    assert undecodable > 0
+
+
+def test_a_small_company_has_something_of_everything(sources: Sources) -> None:
+    result = generate(WorldArgs(3, 0.005, 60, date(2026, 1, 1)), **sources.all())
+    assert all(result.rows.values()), result.rows
+    markers: list[dict[str, Any]] = sources.markers()
+    assert len(markers) == 3
+    assert all(marker == markers[0] for marker in markers)

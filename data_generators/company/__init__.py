@@ -1,0 +1,1 @@
+"""The company itself: its latent people, products, orders, campaigns, tests and visits."""

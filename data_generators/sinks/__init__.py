@@ -1,0 +1,1 @@
+"""Writes rows into the three source databases, at the speed of their servers."""
