@@ -9,7 +9,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 STACK := $(PYTHON) -m local_stack
 PYTEST := $(PYTHON) -m pytest
-PACKAGES := local_stack ddl elt data_generators ml dags plugins
+PACKAGES := local_stack ddl elt data_generators report_pages ml dags plugins
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONPATH := $(CURDIR)
 export DO_NOT_TRACK := 1
@@ -28,7 +28,7 @@ help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 .PHONY: run
-run: install ## from nothing to a finished run [SCALE= SEED= DAYS= AS_OF= SALES_CSV=]
+run: install ## from nothing to a finished run [SCALE= SEED= DAYS= AS_OF= DEFECTS= EFFECTS= DEMO=1 SALES_CSV=]
 	@$(STACK) run
 
 .PHONY: test
@@ -36,7 +36,7 @@ test: install ## every test but the benchmarks
 	@$(PYTEST) tests/unit tests/dags tests/integration tests/e2e
 
 .PHONY: up
-up: install ## start the servers and Airflow
+up: install ## start the servers and Airflow [DEMO=1]
 	@$(STACK) up
 
 .PHONY: down

@@ -8,9 +8,13 @@ The run of 01:00 UTC on day D has `as_of` D: everything strictly before D 00:00 
 **Outputs.** `raw_*`, `staging`, `marts`, `quality`, `ml` in the warehouse; dbt docs, Data Docs
 and model reports under *AMATO* in the menu, and on this run's own *Reports* tab.
 
+With `DEMO=1` the night first adds to the generated company the life that it is to find.
+
 **Triage.** `close_night` names the tasks that failed; open their logs, whose first error line
 says what to do.
 
+- `add_source_days` (only with `DEMO=1`): skipped where no generated company stands, or where it
+  has lived up to this night already; clearing it adds nothing twice.
 - `load_*`: a source is unreachable, or its table changed. Each table is one transaction, so
   clearing the task repeats it safely.
 - `build_*`: a model or a test failed; it is named in the log. Clearing the task builds only what
@@ -26,10 +30,11 @@ the last one loaded is refused.
 
 from airflow.sdk import DAG
 
-from dags.stages.common import DEFAULT_ARGS, as_of_param, first_night
+from dags.stages.common import DEFAULT_ARGS, as_of_param, demo_mode, first_night
 from dags.stages.extract_load import extract_load
 from dags.stages.models import batch_inference, train_models
 from dags.stages.night import close_night, write_run_page
+from dags.stages.source import add_source_days
 from dags.stages.transform import transform
 from dags.stages.validate import validate
 
@@ -53,3 +58,5 @@ with DAG(
     loaded >> built >> gate >> trained >> scored >> write_run_page() >> close_night()
     # Training lets inference begin however it went; the gate does not.
     gate >> scored
+    if demo_mode():
+        add_source_days() >> loaded

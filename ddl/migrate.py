@@ -43,8 +43,11 @@ URLS = {
 }
 
 
-def connect_mysql(url: str) -> MySQLdb.connections.Connection:
-    """Open ``mysql://user:password@host:port/database``; times in UTC, text in utf8mb4."""
+def connect_mysql(url: str, *, local_infile: bool = False) -> MySQLdb.connections.Connection:
+    """Open ``mysql://user:password@host:port/database``; times in UTC, text in utf8mb4.
+
+    With ``local_infile`` the server may ask for files of this machine: only to write into it.
+    """
     parts = urlsplit(url)
     return MySQLdb.connect(
         host=parts.hostname or "127.0.0.1",
@@ -54,6 +57,7 @@ def connect_mysql(url: str) -> MySQLdb.connections.Connection:
         database=unquote(parts.path.lstrip("/")),
         charset="utf8mb4",
         init_command="set time_zone = '+00:00'",
+        local_infile=int(local_infile),
     )
 
 

@@ -70,8 +70,12 @@ def settings(layout: Layout, secrets: Secrets, port: int, metadata_url: str) -> 
     }
 
 
-def services(environment: Mapping[str, str]) -> list[Service]:
-    """Airflow's four processes."""
+def services(layout: Layout, environment: Mapping[str, str]) -> list[Service]:
+    """Airflow's four processes.
+
+    The tasks run below the scheduler: no other learns where the truth about the generated
+    company is kept, least of all the server that shows files to users.
+    """
     made = []
     for component in COMPONENTS:
         # Task and trigger logs are files on this machine: no need for log servers, which would
@@ -80,8 +84,13 @@ def services(environment: Mapping[str, str]) -> list[Service]:
         argv = (sys.executable, "-m", "airflow", component, *options)
         # The scheduler ends when the api-server gives it a broken answer: keep trying.
         # Running tasks are not waited for when it stops: it would wait for hours.
+        truth = {"AMATO_TRUTH": str(layout.truth)} if component == "scheduler" else {}
         service = Service(
-            f"airflow-{component}", argv, environment, stop_seconds=15, start_retries=20
+            f"airflow-{component}",
+            argv,
+            {**environment, **truth},
+            stop_seconds=15,
+            start_retries=20,
         )
         made.append(service)
     return made

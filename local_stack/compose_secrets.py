@@ -37,6 +37,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "MONGO_KEYFILE": lambda: base64.b64encode(secrets.token_bytes(192)).decode(),
     "AIRFLOW_UID": lambda: str(os.getuid() or ORDINARY_UID),
     "AMATO_FIRST_NIGHT": _tomorrow,
+    "AMATO_DEMO": lambda: "0",
 }
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from local_stack.airflow_api import POLL_SECONDS, AirflowApi, AirflowError, RunState
 from local_stack.layout import StackError, write_private
-from local_stack.settings import first_night, schedule_from
+from local_stack.settings import demo_mode, first_night, keep_demo_mode, schedule_from
 from local_stack.stack import Stack
 from local_stack.summary import Summary, count_rows, read_models, read_verdict, show, stage_seconds
 from local_stack.world import Request, keep_world, read_request
@@ -47,6 +47,7 @@ def run(stack: Stack, environment: Mapping[str, str], console: Console) -> None:
             "ever written into it. Unset AIRFLOW_CONN_MYSQL_SHOP"
         )
     _decide_schedule(stack, request, today)
+    _decide_demo(stack, environment)
     # What Airflow knows of the DAGs may be from before it was stopped.
     starting = None if stack.is_up(stack.services) else datetime.now(UTC)
     stack.up()
@@ -63,15 +64,16 @@ def run(stack: Stack, environment: Mapping[str, str], console: Console) -> None:
         api.set_paused(source_dag, False)
         runs.append(_drive(api, source_dag, conf, console))
     runs.append(_run_night(api, as_of, console))
-    summary = _summarise(urls, as_of, runs, ready - begun)
+    summary = _summarise(stack, as_of, runs, ready - begun)
     write_private(
         stack.layout.root / "run_summary.json", json.dumps(summary.as_json(), indent=1) + "\n"
     )
     show(summary, console)
     if first_night(stack.layout, environment) is None:
+        begins = "begins with" if demo_mode(stack.layout, environment) else "ends on"
         console.print(
-            f"This world ends on {request.world.as_of}, so that no night is scheduled: run a later "
-            "one with `make run AS_OF=...`, or in the form of the nightly DAG.",
+            f"This world {begins} {request.world.as_of}, so that no night is scheduled: run a "
+            "later one with `make run AS_OF=...`, or in the form of the nightly DAG.",
             soft_wrap=True,
         )
 
@@ -93,6 +95,12 @@ def _decide_schedule(stack: Stack, request: Request, today: date) -> None:
     if stack.is_up(stack.services):
         stack.down()  # Airflow learns the schedule when it starts
     schedule_from(stack.layout, wanted)
+
+
+def _decide_demo(stack: Stack, environment: Mapping[str, str]) -> None:
+    """Remember DEMO; Airflow, whose nightly DAG it changes, learns it when it starts."""
+    if keep_demo_mode(stack.layout, environment) and stack.is_up(stack.services):
+        stack.down()
 
 
 def _await_nights(api: AirflowApi, console: Console) -> None:
@@ -149,6 +157,8 @@ def _source_run(request: Request, stack: Stack) -> tuple[str, dict[str, Any] | N
         "days": world.days,
         "as_of": world.as_of,
         "databases": databases,
+        "defects": world.defects,
+        "effects": world.effects,
     }
     return "generate_source_data", conf if databases else None
 
@@ -211,28 +221,29 @@ def _failure_text(api: AirflowApi, state: RunState) -> str:
     return f"{state.dag_id}: task {task.name} failed. Its log ends:\n{quoted}\nSee {address}"
 
 
-def _summarise(
-    urls: Mapping[str, str], as_of: date, runs: list[RunState], setup_seconds: float
-) -> Summary:
-    """Gather the summary from the warehouse and from the runs."""
+def _summarise(stack: Stack, as_of: date, runs: list[RunState], setup_seconds: float) -> Summary:
+    """Gather the summary from the warehouse, from AMATO_HOME and from the runs."""
+    urls = stack.urls()
     with psycopg.connect(urls["WAREHOUSE_URL"]) as conn:
-        rows, verdict = count_rows(conn), read_verdict(conn, as_of)
-        models = read_models(conn, as_of)
+        rows, models = count_rows(conn), read_models(conn, as_of)
     base = urls["AIRFLOW_URL"].rstrip("/")
+    addresses = {
+        "Airflow": f"{base}  (user {urls['AIRFLOW_USER']}; `make env` prints the password)",
+        "This night": f"{base}/dags/nightly/runs/{runs[-1].run_id}",
+        "dbt docs": f"{base}/plugin/amato-dbt-docs",
+        "Data Docs": f"{base}/plugin/amato-data-docs",
+        "Model reports": f"{base}/plugin/amato-reports",
+    }
+    if (stack.layout.home / "reports" / "world.html").exists():
+        addresses["The company"] = f"{base}/amato/reports/world.html"
     return Summary(
         as_of=as_of.isoformat(),
         state=runs[-1].state,
         rows=rows,
-        verdict=verdict,
+        verdict=read_verdict(stack.layout.home, as_of),
         models=models,
         seconds={"start servers": round(setup_seconds, 2), **stage_seconds(*runs)},
-        addresses={
-            "Airflow": f"{base}  (user {urls['AIRFLOW_USER']}; `make env` prints the password)",
-            "This night": f"{base}/dags/nightly/runs/{runs[-1].run_id}",
-            "dbt docs": f"{base}/plugin/amato-dbt-docs",
-            "Data Docs": f"{base}/plugin/amato-data-docs",
-            "Model reports": f"{base}/plugin/amato-reports",
-        },
+        addresses=addresses,
     )
 
 

@@ -56,6 +56,11 @@ class Layout:
         return self.root / "home"
 
     @property
+    def truth(self) -> Path:
+        """AMATO_TRUTH: what is planted in the generated company; in no pipeline's reach."""
+        return self.root / "truth"
+
+    @property
     def secrets(self) -> Path:
         """Generated passwords and keys, mode 600."""
         return self.root / "secrets.json"
@@ -101,7 +106,7 @@ class Layout:
         # The servers' own user passes through these two; everything else is private.
         self.root.chmod(0o711)
         self.data.chmod(0o711)
-        for folder in (self.run, self.logs, self.airflow, self.home):
+        for folder in (self.run, self.logs, self.airflow, self.home, self.truth):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)
 

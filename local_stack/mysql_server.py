@@ -82,6 +82,8 @@ def service(context: Context) -> Service:
         "--default-time-zone=+00:00",
         "--max-allowed-packet=64M",
         "--innodb-buffer-pool-size=512M",
+        # The generated company is loaded so. Which files, is the client's to say, not the server's.
+        "--local-infile=1",
     )
     return Service(NAME, context.account.wrap(argv), {}, stop_seconds=60)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from local_stack.layout import Layout, StackError, write_private
 from local_stack.processes import port_owner
@@ -148,16 +149,15 @@ def first_night(layout: Layout, environment: Mapping[str, str]) -> date | None:
             return date.fromisoformat(given)
         except ValueError as error:
             raise StackError(f"AMATO_FIRST_NIGHT={given!r} is not a date (YYYY-MM-DD)") from error
-    if not layout.settings.exists():
+    kept = _kept(layout)
+    if "first_night" not in kept:
         tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-        write_private(layout.settings, json.dumps({"first_night": tomorrow.isoformat()}) + "\n")
+        kept = _keep(layout, first_night=tomorrow.isoformat())
     try:
-        kept = json.loads(layout.settings.read_text())["first_night"]
-        return None if kept is None else date.fromisoformat(kept)
-    except (ValueError, KeyError, TypeError) as error:
-        raise StackError(
-            f"{layout.settings} cannot be read; delete it to have it made again"
-        ) from error
+        night = kept["first_night"]
+        return None if night is None else date.fromisoformat(night)
+    except (ValueError, TypeError) as error:
+        raise _unreadable(layout) from error
 
 
 def schedule_from(layout: Layout, first: date | None) -> None:
@@ -167,5 +167,49 @@ def schedule_from(layout: Layout, first: date | None) -> None:
     the nights since then would find no new data, and would move its marts away from the day it
     ends on.
     """
-    text = json.dumps({"first_night": None if first is None else first.isoformat()})
-    write_private(layout.settings, text + "\n")
+    _keep(layout, first_night=None if first is None else first.isoformat())
+
+
+def demo_mode(layout: Layout, environment: Mapping[str, str]) -> bool:
+    """Whether each night first adds the source life that it is to find: DEMO, else what is kept.
+
+    Raises:
+        StackError: DEMO is neither 0 nor 1.
+    """
+    given = environment.get("DEMO", "")
+    if given not in ("", "0", "1"):
+        raise StackError(f"DEMO={given} is neither 0 nor 1")
+    return given == "1" if given else _kept(layout).get("demo") is True
+
+
+def keep_demo_mode(layout: Layout, environment: Mapping[str, str]) -> bool:
+    """Remember DEMO where it is given; whether that changed it. Airflow learns it at a start."""
+    wanted, before = demo_mode(layout, environment), demo_mode(layout, {})
+    if wanted != before:
+        _keep(layout, demo=wanted)
+    return wanted != before
+
+
+def _kept(layout: Layout) -> dict[str, Any]:
+    """What the settings file holds; an absent one holds nothing."""
+    if not layout.settings.exists():
+        return {}
+    try:
+        kept = json.loads(layout.settings.read_text())
+    except ValueError as error:
+        raise _unreadable(layout) from error
+    if not isinstance(kept, dict):
+        raise _unreadable(layout)
+    return kept
+
+
+def _keep(layout: Layout, **changes: object) -> dict[str, Any]:
+    """Write the settings file with these values in it; returns what it holds then."""
+    kept = {**_kept(layout), **changes}
+    layout.root.mkdir(parents=True, exist_ok=True)
+    write_private(layout.settings, json.dumps(kept) + "\n")
+    return kept
+
+
+def _unreadable(layout: Layout) -> StackError:
+    return StackError(f"{layout.settings} cannot be read; delete it to have it made again")

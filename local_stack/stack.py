@@ -39,8 +39,8 @@ KEPT_BY_CLEAN = ("mongod", "tools", "lock")
 class Stack:
     """The servers and Airflow whose files lie under `root` (default: AMATO_LOCAL or `.local`).
 
-    `environment` is where given connections (AIRFLOW_CONN_*), AMATO_FIRST_NIGHT are looked
-    up; default: the process's own. `say` gets one line a step.
+    `environment` is where given connections (AIRFLOW_CONN_*), AMATO_FIRST_NIGHT and DEMO are
+    looked up; default: the process's own. `say` gets one line a step.
     """
 
     def __init__(
@@ -122,6 +122,8 @@ class Stack:
         environment["AMATO_EXTERNAL"] = ",".join(self.external)
         night = settings.first_night(self.layout, self.environment)
         environment["AMATO_FIRST_NIGHT"] = night.isoformat() if night else "never"
+        demo = settings.demo_mode(self.layout, self.environment)
+        environment["AMATO_DEMO"] = "1" if demo else "0"
         return environment
 
     # Up
@@ -140,6 +142,7 @@ class Stack:
             self.layout.check_space(first_setup=not self.layout.data.exists())
             self.layout.make()
             connections.keep_external(self.layout, self.external)
+            settings.keep_demo_mode(self.layout, self.environment)
             services = self._services(airflow)
             self._check_ports(services)
             self.supervisor.write(self._services(airflow=True))
@@ -160,7 +163,7 @@ class Stack:
     def _services(self, airflow: bool) -> list[Service]:
         made: list[Service] = [SERVERS[name].service(self.context) for name in self.data_services]
         if airflow:
-            made += airflow_setup.services(self.airflow_env())
+            made += airflow_setup.services(self.layout, self.airflow_env())
         return made
 
     def _check_ports(self, services: Sequence[Service]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
+from data_generators.args import parse_effects
+from data_generators.defects.catalogue import parse_defects
 from local_stack.layout import REPOSITORY, Layout, StackError, write_private
 
 DEFAULT_SCALE = 0.1
@@ -39,6 +41,8 @@ class World:
     seed: int
     days: int
     as_of: str
+    defects: str = "default"
+    effects: str = "all"
     sales_sha256: str | None = None
     sales_file: str | None = None
 
@@ -80,6 +84,17 @@ def _integer(environment: Mapping[str, str], name: str, default: int, low: int) 
     return int(value)
 
 
+def _planted(
+    environment: Mapping[str, str], name: str, parse: Callable[[str], object], before: str
+) -> str:
+    """DEFECTS or EFFECTS; ``before`` where it is not given, or means the same."""
+    text = environment.get(name, "").strip() or before
+    try:
+        return before if parse(text) == parse(before) else text
+    except ValueError as error:
+        raise StackError(str(error)) from error
+
+
 def _day(environment: Mapping[str, str], name: str) -> date | None:
     text = environment.get(name, "")
     if not text:
@@ -110,11 +125,18 @@ def _standing_world(path: Path) -> World | None:
     if not path.exists():
         return None
     try:
-        return World(**json.loads(path.read_text()))
+        kept = json.loads(path.read_text())
+        world = World(**kept)
     except (ValueError, TypeError) as error:
         raise StackError(
             f"{path} cannot be read ({error}): put it right, or start afresh with `make clean`"
         ) from error
+    if world.sales_sha256 is None and not {"defects", "effects"} <= kept.keys():
+        raise StackError(
+            f"{path} is of an earlier version, whose company this one cannot go on with: start "
+            "afresh with `make clean`"
+        )
+    return world
 
 
 def _sales_columns(environment: Mapping[str, str]) -> dict[str, str]:
@@ -145,11 +167,14 @@ def read_request(environment: Mapping[str, str], layout: Layout, today: date) ->
     sales = _sales_file(environment)
     given = _day(environment, "AS_OF")
     as_of = given or (date.fromisoformat(standing.as_of) if standing else today)
+    base = standing or World(DEFAULT_SCALE, DEFAULT_SEED, DEFAULT_DAYS, as_of.isoformat())
     wanted = World(
-        scale=_number(environment, "SCALE", standing.scale if standing else DEFAULT_SCALE, *SCALES),
-        seed=_integer(environment, "SEED", standing.seed if standing else DEFAULT_SEED, 0),
-        days=_integer(environment, "DAYS", standing.days if standing else DEFAULT_DAYS, LEAST_DAYS),
-        as_of=standing.as_of if standing else as_of.isoformat(),
+        scale=_number(environment, "SCALE", base.scale, *SCALES),
+        seed=_integer(environment, "SEED", base.seed, 0),
+        days=_integer(environment, "DAYS", base.days, LEAST_DAYS),
+        as_of=base.as_of,
+        defects=_planted(environment, "DEFECTS", parse_defects, base.defects),
+        effects=_planted(environment, "EFFECTS", parse_effects, base.effects),
         sales_sha256=_sha256(sales) if sales else None,
         sales_file=sales.name if sales else None,
     )

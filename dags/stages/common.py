@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import (
@@ -81,6 +82,11 @@ def first_night() -> datetime | None:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+def demo_mode() -> bool:
+    """Whether each night first adds the source life that it is to find (AMATO_DEMO=1)."""
+    return os.environ.get("AMATO_DEMO") == "1"
+
+
 def as_of_param(empty: str = "the day of the run's schedule, or the day it was triggered") -> Param:
     """The ``as_of`` field of a DAG's form; ``empty`` says what it means where none is given."""
     return Param(
@@ -121,6 +127,11 @@ def table_asset(qualified_name: str) -> Asset:
     """The asset of one warehouse table, ``schema.table``."""
     schema, table = qualified_name.split(".")
     return Asset(name=qualified_name, uri=f"amato://warehouse/{schema}/{table}", group="warehouse")
+
+
+def truth_folder() -> Path:
+    """Where the ledger of the generated company is kept (AMATO_TRUTH); only tasks know it."""
+    return Path(os.environ["AMATO_TRUTH"])
 
 
 def shared_home() -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -61,11 +61,15 @@ def marketing() -> Iterator[psycopg.Connection[Any]]:
 
 
 @contextmanager
-def shop() -> Iterator[MySQLConnection]:
-    """A connection to the shop source."""
+def shop(local_infile: bool = False) -> Iterator[MySQLConnection]:
+    """A connection to the shop source.
+
+    With ``local_infile`` the server may ask for files of this machine: only to write into it.
+    """
     from airflow.providers.mysql.hooks.mysql import MySqlHook
 
-    conn: MySQLConnection = MySqlHook(mysql_conn_id=MYSQL).get_conn()  # type: ignore[assignment]
+    hook = MySqlHook(mysql_conn_id=MYSQL, local_infile=local_infile)
+    conn: MySQLConnection = hook.get_conn()  # type: ignore[assignment]
     try:
         yield conn
     finally:
@@ -83,7 +87,17 @@ def clickstream() -> Iterator[pymongo.database.Database[dict[str, Any]]]:
         yield client[name]
 
 
-SOURCES = {"mysql": shop, "postgres": marketing, "mongo": clickstream}
+Opener = Callable[[], AbstractContextManager[Any]]
+SOURCES: dict[str, Opener] = {
+    "mysql": shop,
+    "postgres": marketing,
+    "mongo": clickstream,
+}
+
+
+def external_systems() -> set[str]:
+    """The sources whose connections were given from outside: they are only ever read."""
+    return set(os.environ.get("AMATO_EXTERNAL", "").split(",")) & set(SOURCES)
 
 
 def refuse_external(*systems: str) -> None:
@@ -92,8 +106,7 @@ def refuse_external(*systems: str) -> None:
     Raises:
         AirflowFailException: naming the first such connection.
     """
-    external = set(os.environ.get("AMATO_EXTERNAL", "").split(",")) & set(systems)
-    for system in sorted(external):
+    for system in sorted(external_systems() & set(systems)):
         raise AirflowFailException(
             f"{CONNECTION_OF_SYSTEM[system]} was given from outside: nothing is ever written "
             "into it. Unset its AIRFLOW_CONN_ variable to use a local server instead."

@@ -1,37 +1,114 @@
-"""Makes source data: a generated company, or a sales file loaded into the shop."""
+"""Makes source data: a generated company that can live on, or a sales file in the shop."""
 
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from dags.stages.common import run_as_of, shared_home
-from dags.stages.connections import SOURCES, refuse_external, shop
+from dags.stages.common import run_as_of, shared_home, truth_folder
+from dags.stages.connections import SOURCES, Opener, external_systems, refuse_external, shop
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from data_generators.args import WorldArgs
 
 DATABASES = list(SOURCES)
+WRITABLE: dict[str, Opener] = {**SOURCES, "mysql": partial(shop, local_infile=True)}
+DEFECTS_HELP = (
+    "What is wrong with the rows: default (as dirty as real sources), none, or shares of rows on "
+    "top of either, like default,customers.invalid_email=0.02 or none,transactions.orphan=0.01. "
+    "data_generators/defects/catalogue.py lists the classes."
+)
+EFFECTS_HELP = (
+    "What there is to be found: all, none, or some of campaigns (they cause orders), experiments "
+    "(variants differ), churn (customers leave), segments (customers differ by segment), stages "
+    "(last month's stage says something about this month's); all,-campaigns is all but one."
+)
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_sources(names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Connections to some of the source databases, by the names that `generate` gives them."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(WRITABLE[name]()) for name in names}
+
+
+def form_world(params: dict[str, Any]) -> WorldArgs:
+    """The world that the form asks for.
+
+    Raises:
+        AirflowFailException: a value cannot be; the message says what may be given.
+    """
+    from data_generators.args import WorldArgs
+
+    try:
+        return WorldArgs(
+            params["seed"],
+            params["scale"],
+            params["days"],
+            run_as_of(),
+            effects=params["effects"],
+            defects=params["defects"],
+        )
+    except ValueError as error:
+        raise AirflowFailException(str(error)) from error
 
 
 @task(pool="mysql")
 def write_sources() -> dict[str, int]:
-    """Write the generated company into the databases that the form names."""
-    from data_generators.generate import generate
-    from data_generators.world import WorldArgs
+    """Write the generated company into the databases that the form names, and show it."""
+    params = dict(get_current_context()["params"])
+    refuse_external(*params["databases"])
+    args = form_world(params)
+    with open_sources(params["databases"]) as databases:
+        return _generate(args, None, databases)
 
-    params = get_current_context()["params"]
-    databases = params["databases"]
-    refuse_external(*databases)
-    world = WorldArgs(params["seed"], params["scale"], params["days"], run_as_of())
-    with ExitStack() as stack:
-        opened: dict[str, Any] = {name: stack.enter_context(SOURCES[name]()) for name in databases}
-        result = generate(world, **opened)
+
+@task(pool="mysql")
+def add_source_days() -> dict[str, int]:
+    """Let the generated company live up to the night, in the databases that hold it.
+
+    Databases that were given from outside, or that hold anything else, are left alone; a
+    company that has lived up to the night already, or further, stays as it is.
+    """
+    from data_generators.standing import standing_world
+
+    night = run_as_of()
+    own = [name for name in DATABASES if name not in external_systems()]
+    with open_sources(own) as databases:
+        standing = standing_world(**databases)
+        if standing is None:
+            raise AirflowSkipException("no database here holds a generated company")
+        if standing.complete and standing.until >= night:
+            raise AirflowSkipException(f"the company has lived up to {standing.until} already")
+        held = {name: databases[name] for name in standing.databases}
+        return _generate(standing.args, night, held)
+
+
+def _generate(args: WorldArgs, until: date | None, databases: dict[str, Any]) -> dict[str, int]:
+    """Write the company, and the page that shows it; returns the rows of each table."""
+    from data_generators.company.world import make_world
+    from data_generators.generate import generate
+    from data_generators.report import write_world_report
+    from data_generators.standing import standing_world
+
+    result = generate(args, until, **databases, truth=truth_folder())
     for table, rows in result.rows.items():
         log.info("%s: %s rows", table, f"{rows:,}")
+    standing = standing_world(**databases)
+    if standing is not None:
+        page = Path(shared_home()) / "reports" / "world.html"
+        write_world_report(make_world(standing.args, standing.until), page, result.rows)
+        log.info("pictures of the company: %s", page)
     return dict(result.rows)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from dags.stages.common import OWNER, TAGS
+from dags.stages.source import DEFECTS_HELP, EFFECTS_HELP
+from data_generators.args import EFFECTS, parse_effects
+from data_generators.defects.catalogue import parse_defects
 from elt.specs import SPECS
 
 DAGS_FOLDER = Path(__file__).resolve().parents[2] / "dags"
@@ -29,6 +32,7 @@ STAGES = ["extract_load", "transform", "validate", "train_models", "batch_infere
 def bag():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AMATO_FIRST_NIGHT", "2030-01-02")
+        patch.setenv("AMATO_DEMO", "0")
         from airflow.dag_processing.dagbag import DagBag
 
         yield DagBag(dag_folder=str(DAGS_FOLDER))
@@ -79,6 +83,68 @@ def test_a_world_that_ends_in_the_past_has_no_schedule():
 
         nightly = DagBag(dag_folder=str(DAGS_FOLDER / "nightly.py")).dags["nightly"]
     assert nightly.schedule is None
+
+
+def test_only_a_demo_adds_source_days_and_nothing_is_read_before_that(bag):
+    assert "add_source_days" not in bag.dags["nightly"].task_ids
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AMATO_FIRST_NIGHT", "2030-01-02")
+        patch.setenv("AMATO_DEMO", "1")
+        from airflow.dag_processing.dagbag import DagBag
+
+        found = DagBag(dag_folder=str(DAGS_FOLDER / "nightly.py"))
+    assert found.import_errors == {}
+    demo = found.dags["nightly"]
+    days = demo.get_task("add_source_days")
+    assert not days.upstream_task_ids
+    after = {task.task_id for task in days.get_flat_relatives(upstream=False)}
+    assert after == set(demo.task_ids) - {"add_source_days"}
+    assert set(demo.task_ids) == {*bag.dags["nightly"].task_ids, "add_source_days"}
+    # Skipped days let the night begin; failed ones do not.
+    assert demo.get_task("extract_load.open_night").trigger_rule == "none_failed"
+    assert days.retries == 2 and days.retry_policy is not None
+
+
+def test_the_form_of_the_generated_company_says_all_that_may_be_planted(bag):
+    params = bag.dags["generate_source_data"].params
+    assert set(params) == {"scale", "seed", "days", "databases", "as_of", "defects", "effects"}
+    assert (params["defects"], params["effects"]) == ("default", "all")
+    assert [name for name in EFFECTS if name not in EFFECTS_HELP] == []
+    for example in ("default", "none", "default,customers.invalid_email=0.02"):
+        assert example in DEFECTS_HELP
+        parse_defects(example)
+    parse_defects("none,transactions.orphan=0.01")
+    assert parse_effects("all,-campaigns") == set(EFFECTS) - {"campaigns"}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"defects": "default,customers.no_such=0.1"}, "customers.no_such"),
+        ({"effects": "weather"}, "'weather' is not an effect"),
+        ({"scale": 0}, "SCALE must be greater than 0"),
+        ({"as_of": "tomorrow"}, "give a date like 2024-12-31"),
+    ],
+)
+def test_a_bad_value_of_the_form_fails_at_once_and_says_why(monkeypatch, value, message):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from dags.stages import common, source
+
+    form = {
+        "scale": 0.1,
+        "seed": 42,
+        "days": 730,
+        "as_of": "2024-07-01",
+        "defects": "default",
+        "effects": "all",
+    }
+    params = form | value
+    monkeypatch.setattr(common, "get_current_context", lambda: {"params": params})
+    with pytest.raises(AirflowFailException, match=message):
+        source.form_world(params)
+    monkeypatch.setattr(common, "get_current_context", lambda: {"params": form})
+    assert source.form_world(form).as_of == date(2024, 7, 1)
 
 
 def test_nightly_runs_the_stages_in_order(bag):

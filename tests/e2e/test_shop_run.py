@@ -12,7 +12,7 @@ from local_stack import airflow_api
 from local_stack.airflow_api import AirflowApi
 
 SCALE = "0.02"
-AS_OF = "2024-07-01"
+AS_OF, NEXT_NIGHT = "2024-07-01", "2024-07-03"
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,8 @@ def test_all_tasks_of_a_run_are_seen_page_by_page(shop_platform, summary, monkey
         ("docs/", "dbt"),
         ("data_docs/", "customer_rfm"),
         ("reports/", "kmeans"),
+        ("reports/", "reports/world.html"),
+        ("reports/world.html", "The generated company"),
     ],
 )
 def test_pages_stand_behind_the_login(airflow, path, text):
@@ -128,6 +130,31 @@ def test_the_run_page_links_its_reports(airflow):
         assert "segment" in report.text.lower()
 
 
+def test_the_truth_is_private_and_beside_what_is_shared(shop_platform, summary):
+    truth = shop_platform.root / "truth"
+    assert (truth / "defects.parquet").is_file()
+    assert truth.stat().st_mode & 0o777 == 0o700
+    names = {path.name for path in truth.iterdir()}
+    shown = {path.name for path in (shop_platform.root / "home").rglob("*.parquet")}
+    assert not names & shown
+
+
+def test_with_demo_the_company_lives_up_to_the_night(shop_platform, summary):
+    before = summary["rows"]["raw"]
+    life = {"SCALE": SCALE, "SEED": "7", "AS_OF": NEXT_NIGHT, "DEMO": "1"}
+    output = shop_platform.must("run", **life)
+    assert re.search(r"success .* add_source_days", output)
+    assert shop_platform.summary()["as_of"] == NEXT_NIGHT
+    grown = shop_platform.summary()["rows"]["raw"]
+    for table in ("raw_mysql.transactions", "raw_mongo.sessions", "raw_mongo.page_views"):
+        assert grown[table] > before[table], table
+    # Remembered: DEMO need not be given again. The company has lived up to that night.
+    checksums = shop_platform.checksums()
+    again = shop_platform.must("run", SCALE=SCALE, SEED="7", AS_OF=NEXT_NIGHT)
+    assert re.search(r"skipped .* add_source_days", again)
+    assert shop_platform.checksums() == checksums
+
+
 def test_missed_nights_are_caught_up_and_a_run_comes_after_them(shop_platform, airflow):
     """The platform slept for two nights: the schedule runs them in order, then `make run` goes."""
     today = datetime.now(UTC).date()
@@ -136,8 +163,9 @@ def test_missed_nights_are_caught_up_and_a_run_comes_after_them(shop_platform, a
         missed.pop()
     shop_platform.must("down")
     first_night = (today - timedelta(days=1)).isoformat()
-    shop_platform.must("run", SCALE=SCALE, SEED="7", AMATO_FIRST_NIGHT=first_night)
+    shop_platform.must("run", SCALE=SCALE, SEED="7", AMATO_FIRST_NIGHT=first_night, DEMO="0")
     assert shop_platform.summary()["as_of"] == missed[-1].isoformat()
     with shop_platform.warehouse() as conn:
         nights = conn.execute("select as_of, state from elt.nights order by batch_id").fetchall()
-    assert nights == [(date.fromisoformat(AS_OF), "closed"), *((d, "closed") for d in missed)]
+    done = [date.fromisoformat(AS_OF), date.fromisoformat(NEXT_NIGHT), *missed]
+    assert nights == [(night, "closed") for night in done]

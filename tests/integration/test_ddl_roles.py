@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -209,6 +210,28 @@ def test_the_named_login_becomes_a_member(empty_postgres_url: str, login: tuple[
     with acting(url, TRANSFORMER) as conn:
         assert allowed(conn, "create table marts.mine (x int)")
         conn.execute("drop table marts.mine")
+
+
+def test_no_role_reaches_files_and_so_the_truth_about_generated_data(
+    empty_postgres_url: str, login: tuple[str, str], tmp_path: Path
+) -> None:
+    name, url = login
+    truth = tmp_path / "parameters.parquet"
+    truth.write_text("truth")
+    with psycopg.connect(empty_postgres_url) as admin:
+        migrate_warehouse(admin, grant_to=name)
+    attempts = (
+        f"select pg_read_file('{truth}')",
+        f"select pg_read_binary_file('{truth}')",
+        f"select pg_ls_dir('{tmp_path}')",
+        f"select lo_import('{truth}')",
+        f"copy (select 1) to '{truth}'",
+        f"copy (select 1) to program 'cat {truth}'",
+    )
+    for role in (*ROLES, name):
+        with acting(url, role) as conn:
+            assert [text for text in attempts if allowed(conn, text)] == [], role
+    assert truth.read_text() == "truth"
 
 
 def test_public_gets_nothing(empty_postgres_url: str, login: tuple[str, str]) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import MySQLdb
 import psycopg
 import pytest
+from psycopg import sql
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
@@ -193,6 +194,30 @@ def test_airflows_login_has_no_more_than_it_needs(stack: Stack) -> None:
     with pytest.raises(MySQLdb.OperationalError, match="denied"):
         shop.cursor().execute("select * from mysql.global_priv")
     shop.close()
+
+
+def test_the_sources_logins_reach_no_files_and_so_not_the_truth(stack: Stack) -> None:
+    truth = stack.layout.truth / "parameters.parquet"
+    truth.write_text("truth")
+    assert stat.S_IMODE(stack.layout.truth.stat().st_mode) == 0o700
+    environment = stack.airflow_env()
+    shop = MySQLdb.connect(**mysql_arguments(environment["AIRFLOW_CONN_MYSQL_SHOP"]))
+    cursor = shop.cursor()
+    cursor.execute("select load_file(%s)", (str(truth),))
+    assert cursor.fetchone() == (None,)
+    for statement in ("select 1 into outfile %s", "load data infile %s into table t"):
+        with pytest.raises(MySQLdb.OperationalError, match=r"[Aa]ccess denied"):
+            cursor.execute(statement, (str(truth),))
+    shop.close()
+    with psycopg.connect(environment["AIRFLOW_CONN_POSTGRES_MARKETING"]) as marketing:
+        for statement in ("select pg_read_file({})", "copy (select 1) to {}"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), marketing.transaction():
+                marketing.execute(sql.SQL(statement).format(sql.Literal(str(truth))))
+    # MongoDB reads no file for anybody but its administrators.
+    with MongoClient(stack.urls()["MONGO_URL"]) as client:
+        (user,) = client.admin.command("usersInfo", "amato")["users"]
+    assert user["roles"] == [{"role": "readWrite", "db": "clickstream"}]
+    assert truth.read_text() == "truth"
 
 
 @pytest.mark.parametrize("field", ["postgres_admin", "mysql_admin", "mongo_admin"])

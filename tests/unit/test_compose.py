@@ -235,6 +235,10 @@ def test_every_project_folder_that_code_imports_is_in_the_image() -> None:
     assert packages <= targets
 
 
+def test_the_shop_takes_the_files_that_the_generator_loads() -> None:
+    assert "--local-infile=1" in words(SERVICES["mysql"], "command")
+
+
 def test_commands_exist() -> None:
     airflow_commands = []
     for name, service in AIRFLOW.items():
@@ -303,7 +307,7 @@ def test_airflow_is_set_up_as_in_local_mode(tmp_path: Path) -> None:
         "AIRFLOW__CELERY__WORKER_CONCURRENCY",
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT",
     }
-    given_by_the_stack = {"AMATO_EXTERNAL", "AMATO_FIRST_NIGHT"}
+    given_by_the_stack = {"AMATO_EXTERNAL", "AMATO_FIRST_NIGHT", "AMATO_DEMO"}
     common = MODEL["x-airflow-environment"]
     assert set(common) == set(local) | own_to_containers | given_by_the_stack
     differs = {name for name in local if str(common[name]) != local[name]}
@@ -324,8 +328,24 @@ def test_airflow_is_set_up_as_in_local_mode(tmp_path: Path) -> None:
         "AIRFLOW__API_AUTH__JWT_SECRET",
     }
     assert set(SERVICES["worker"]["environment"]) - set(common) == {
-        kind.variable for kind in connections.KINDS
+        "AMATO_TRUTH",
+        *(kind.variable for kind in connections.KINDS),
     }
+
+
+def test_the_truth_is_where_tasks_run_and_nowhere_else() -> None:
+    reaching = {
+        name
+        for name, service in SERVICES.items()
+        if any("truth" in text for text in strings([service.get(k) for k in service]))
+    }
+    assert reaching == {"worker"}
+    truth = Path(SERVICES["worker"]["environment"]["AMATO_TRUTH"])
+    # The ledger is replaced by a rename, which its own mount point could not take part in.
+    assert truth.parent == Path("/amato/truth")
+    assert "amato-truth:/amato/truth" in SERVICES["worker"]["volumes"]
+    assert not truth.is_relative_to(SERVICES["worker"]["environment"]["AMATO_HOME"])
+    assert " /amato/truth " in DOCKERFILE.read_text()
 
 
 def test_every_host_and_port_in_a_url_is_a_service_that_listens_there() -> None:

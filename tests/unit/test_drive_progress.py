@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 
 from rich.console import Console
 
 from local_stack.airflow_api import RunState, TaskRow
-from local_stack.drive import _progress
+from local_stack.drive import _progress, _source_run
+from local_stack.layout import Layout
 from local_stack.summary import stage_seconds
+from local_stack.world import read_request
 
 START = datetime(2024, 5, 6, 1, tzinfo=UTC)
 
@@ -49,3 +52,21 @@ def test_the_first_failure_is_the_one_to_read():
 
 def test_a_stage_lasts_from_its_first_task_to_its_last():
     assert stage_seconds(RUN) == {"extract_load": 6.0, "transform": 0.0}
+
+
+def test_the_form_of_the_company_gets_every_argument(tmp_path):
+    given = {"SCALE": "0.02", "SEED": "7", "DAYS": "90", "DEFECTS": "none", "EFFECTS": "churn"}
+    request = read_request({**given, "AS_OF": "2024-07-01"}, Layout(tmp_path), date(2024, 8, 1))
+    expected = {
+        "scale": 0.02,
+        "seed": 7,
+        "days": 90,
+        "as_of": "2024-07-01",
+        "databases": ["mysql", "mongo"],
+        "defects": "none",
+        "effects": "churn",
+    }
+    some = SimpleNamespace(external={"postgres": "postgresql://elsewhere"})
+    assert _source_run(request, some) == ("generate_source_data", expected)
+    every = SimpleNamespace(external=dict.fromkeys(("mysql", "postgres", "mongo"), "elsewhere"))
+    assert _source_run(request, every) == ("generate_source_data", None)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from local_stack import settings
+from local_stack import airflow_setup, settings
 from local_stack.layout import GIGABYTE, MAX_SOCKET_PATH_BYTES, Layout, StackError, write_private
+from local_stack.stack import Stack
 
 
 @pytest.fixture
@@ -163,6 +164,43 @@ def test_first_night_can_be_given(layout: Layout) -> None:
         settings.first_night(layout, {"AMATO_FIRST_NIGHT": "1998-7"})
 
 
+def test_demo_mode_is_remembered_beside_the_schedule(layout: Layout) -> None:
+    assert settings.demo_mode(layout, {}) is False
+    assert not settings.keep_demo_mode(layout, {"DEMO": "0"})
+    assert settings.keep_demo_mode(layout, {"DEMO": "1"})
+    assert not settings.keep_demo_mode(layout, {})
+    settings.schedule_from(layout, date(2020, 2, 29))
+    assert settings.demo_mode(layout, {}) is True
+    assert settings.first_night(layout, {}) == date(2020, 2, 29)
+    assert settings.demo_mode(layout, {"DEMO": "0"}) is False
+    assert settings.keep_demo_mode(layout, {"DEMO": "0"})
+    assert settings.demo_mode(layout, {}) is False
+    with pytest.raises(StackError, match="DEMO=yes"):
+        settings.demo_mode(layout, {"DEMO": "yes"})
+
+
+def test_damaged_settings_are_named(layout: Layout) -> None:
+    for text in ("{", "[]", '{"first_night": 5}'):
+        layout.settings.write_text(text)
+        with pytest.raises(StackError, match=r"settings\.json cannot be read; delete it"):
+            settings.first_night(layout, {})
+
+
+def test_only_the_process_that_runs_tasks_learns_where_the_truth_is(layout: Layout) -> None:
+    services = airflow_setup.services(layout, {"AIRFLOW_HOME": "x"})
+    told = {service.name: service.environment.get("AMATO_TRUTH") for service in services}
+    assert {name for name, path in told.items() if path} == {"airflow-scheduler"}
+    assert told["airflow-scheduler"] == str(layout.truth)
+    # The pages in the UI show files below AMATO_HOME, and nothing else.
+    assert not layout.truth.is_relative_to(layout.home)
+
+
+def test_clean_removes_the_truth(layout: Layout) -> None:
+    (layout.truth / "defects.parquet").write_bytes(b"truth")
+    Stack(layout.root, environment={}, say=lambda _: None).clean()
+    assert not layout.truth.exists()
+
+
 @pytest.mark.parametrize(
     ("free", "first", "ok"), [(3, True, True), (2, True, False), (2, False, True)]
 )
@@ -182,7 +220,7 @@ def test_full_disk_is_one_clear_line(
 
 
 def test_private_folders(layout: Layout) -> None:
-    for folder in (layout.run, layout.logs, layout.airflow, layout.home):
+    for folder in (layout.run, layout.logs, layout.airflow, layout.home, layout.truth):
         assert mode(folder) == 0o700
     for folder in (layout.root, layout.data):
         assert mode(folder) == 0o711

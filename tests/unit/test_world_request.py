@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import date
 
 import pytest
@@ -27,6 +29,7 @@ def test_defaults_and_the_first_run_day_is_kept(layout):
     request = stand(layout)
     world = request.world
     assert (world.scale, world.seed, world.days) == (DEFAULT_SCALE, DEFAULT_SEED, DEFAULT_DAYS)
+    assert (world.defects, world.effects) == ("default", "all")
     assert request.as_of == TODAY
     assert request.is_new
     later = read_request({}, layout, date(2024, 6, 1))
@@ -48,11 +51,44 @@ def test_a_later_night_of_the_same_world(layout):
     assert request.world.as_of == "2024-01-01"
 
 
-@pytest.mark.parametrize("changed", [{"SEED": "8"}, {"SCALE": "2"}, {"DAYS": "100"}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"SEED": "8"},
+        {"SCALE": "2"},
+        {"DAYS": "100"},
+        {"DEFECTS": "none"},
+        {"EFFECTS": "all,-campaigns"},
+    ],
+)
 def test_another_world_is_refused_and_names_make_clean(layout, changed):
     stand(layout, SEED="7", SCALE="1", DAYS="30")
     with pytest.raises(StackError, match="make clean"):
         read_request(changed, layout, TODAY)
+
+
+def test_what_is_planted_is_kept_and_other_words_for_it_are_the_same_world(layout):
+    first = stand(layout, DEFECTS="none,customers.null_key=0.01", EFFECTS="campaigns, churn")
+    assert (first.world.defects, first.world.effects) == (
+        "none,customers.null_key=0.01",
+        "campaigns, churn",
+    )
+    same = {"DEFECTS": "none, customers.null_key=1e-2", "EFFECTS": "churn,campaigns"}
+    for given in ({}, same):
+        assert read_request(given, layout, TODAY).world == first.world
+
+
+def test_a_world_of_an_earlier_version_asks_for_make_clean_unless_it_is_a_sales_file(layout):
+    kept = {"scale": 0.1, "seed": 42, "days": 730, "as_of": "2024-05-06"}
+    path = layout.root / "world.json"
+    path.write_text(json.dumps(kept))
+    with pytest.raises(StackError, match=r"earlier version.*make clean"):
+        read_request({}, layout, TODAY)
+    sales = layout.root / "sales.csv"
+    sales.write_text("customer,date,amount\na,2024-01-01,5\n")
+    digest = hashlib.sha256(sales.read_bytes()).hexdigest()
+    path.write_text(json.dumps(kept | {"sales_sha256": digest, "sales_file": "sales.csv"}))
+    assert not read_request({"SALES_CSV": str(sales)}, layout, TODAY).is_new
 
 
 def test_sales_file_worlds(layout, tmp_path):
@@ -77,6 +113,9 @@ def test_sales_file_worlds(layout, tmp_path):
         ({"SCALE": "10.5"}, "SCALE=10.5"),
         ({"SALES_COLUMNS": "day=date"}, "SALES_COLUMNS=day=date"),
         ({"SALES_COLUMNS": "date="}, "date"),
+        ({"DEFECTS": "some"}, "DEFECTS=some"),
+        ({"DEFECTS": "default,customers.null_key=2"}, "customers.null_key"),
+        ({"EFFECTS": "weather"}, "EFFECTS=weather"),
         ({"SEED": "1.5"}, "SEED=1.5"),
         ({"SEED": "-1"}, "SEED=-1"),
         ({"DAYS": "29"}, "DAYS=29"),
