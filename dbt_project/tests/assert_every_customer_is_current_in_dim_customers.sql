@@ -3,7 +3,6 @@ with
 
 staged as (
     select customer_id from {{ ref('stg_mysql__customers') }}
-    where customer_id is not null
 ),
 
 current_versions as (

@@ -4,5 +4,4 @@ from {{ ref('stg_mysql__transactions') }} as staged
 left join {{ ref('fct_orders') }} as orders on staged.order_id = orders.order_id
 where
     orders.order_id is null
-    and staged.order_id is not null
     and (staged.order_date < {{ as_of_start() }} or staged.order_date is null)

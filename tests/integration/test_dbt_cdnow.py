@@ -16,7 +16,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CDNOW = REPOSITORY / "tests" / "data" / "CDNOW_master.txt.gz"
 SEGMENTS = REPOSITORY / "dbt_project" / "seeds" / "marts" / "rfm_segment_map.csv"
 AS_OF = date(1998, 7, 1)
-MARTS = ("dim_customers", "fct_orders", "customer_rfm", "rfm_segment_summary", "rfm_segment_map")
+MARTS = (
+    "dim_customers",
+    "fct_orders",
+    "customer_rfm",
+    "rfm_segment_summary",
+    "rfm_segment_map",
+    "data_quality_summary",
+)
 
 
 @pytest.fixture
@@ -149,6 +156,16 @@ def test_customer_rfm_equals_independent_arithmetic_on_all_rows(
     assert query(
         warehouse_url, "select sum(item_count), sum(unit_count) from marts.fct_orders"
     ) == [(len(sales), int(sales["units"].sum()))]
+    # cleanup accounts for each of the 69,659 lines, and for whose they are
+    assert query(
+        warehouse_url,
+        "select table_name, rows_in, clean, quarantined, deduplicated, deleted, score::text"
+        " from marts.data_quality_summary where rows_in > 0 order by table_name",
+    ) == [
+        ("customers", 23_570, 23_570, 0, 0, 0, "100.00"),
+        ("transaction_items", 69_659, 69_659, 0, 0, 0, "100.00"),
+        ("transactions", 67_591, 67_591, 0, 0, 0, "100.00"),
+    ]
 
     before = checksums(warehouse_url)
     build_all(warehouse_url, tmp_path, AS_OF)
@@ -162,6 +179,7 @@ def checksums(url: str) -> dict[str, str]:
         "customer_rfm": ["customer_id"],
         "rfm_segment_summary": ["rfm_segment"],
         "rfm_segment_map": ["recency_score", "frequency_score", "monetary_score"],
+        "data_quality_summary": ["as_of", "source_system", "table_name"],
     }
     assert set(keys) == set(MARTS)
     with psycopg.connect(url) as conn:

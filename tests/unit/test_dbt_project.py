@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from dags.stages.dbt_results import DbtConnectionLostError, ModelResult, failure
-from elt.specs import SPECS
+from elt.specs import SPECS, TableSpec
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 MODELS = sorted(PROJECT.glob("models/**/*.sql"))
+QUALITY = PROJECT / "models" / "staging" / "quality"
 SEGMENTS = {
     "Champions", "Loyal", "Potential Loyalist", "New", "Promising", "Need Attention",
     "About To Sleep", "At Risk", "Can't Lose", "Hibernating", "Lost",
@@ -21,8 +22,13 @@ SEGMENTS = {
 
 
 def properties(model: Path) -> dict[str, Any]:
-    """The one entry of the YAML file beside a model."""
-    (entry,) = yaml.safe_load(model.with_suffix(".yml").read_text(encoding="utf-8"))["models"]
+    """A model's entry, in the YAML file beside it or in that of its folder."""
+    (entry,) = (
+        entry
+        for file in model.parent.glob("*.yml")
+        for entry in yaml.safe_load(file.read_text(encoding="utf-8")).get("models", ())
+        if entry["name"] == model.stem
+    )
     return dict(entry)
 
 
@@ -95,7 +101,9 @@ def test_every_declared_table_is_a_source_with_a_staging_model() -> None:
             declared |= {(source["name"], source["schema"], t["name"]) for t in source["tables"]}
             assert source["description"]
             assert all(table["description"] for table in source["tables"])
-    assert declared == {(spec.system, spec.raw_schema, spec.name) for spec in SPECS}
+    assert declared == {(spec.system, spec.raw_schema, spec.name) for spec in SPECS} | {
+        ("elt", "elt", "rejected_rows")
+    }
     names = {model.stem for model in MODELS}
     assert {f"stg_{spec.system}__{spec.name}" for spec in SPECS} <= names
 
@@ -109,8 +117,8 @@ def test_every_model_is_described_and_keeps_its_layers_rules(model: Path) -> Non
     text = without_comments(model)
     assert not re.search(r"\b(now|current_date|current_timestamp|clock_timestamp|random)\b", text)
     layer = model.relative_to(PROJECT / "models").parts[0]
-    prefixes = {"staging": "stg_", "intermediate": "int_", "marts": ""}
-    assert model.stem.startswith(prefixes[layer])
+    prefixes = {"base": "base_", "quality": "", "intermediate": "int_", "marts": ""}
+    assert model.stem.startswith(prefixes.get(model.parent.name, "stg_"))
     if layer != "staging":
         assert "source(" not in text
     if layer == "marts":
@@ -118,7 +126,19 @@ def test_every_model_is_described_and_keeps_its_layers_rules(model: Path) -> Non
         assert described["constraints"][0]["type"] == "primary_key"
 
 
-def test_customer_rfm_and_summary_have_the_designs_columns() -> None:
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_every_declared_table_is_cleaned_up_by_its_columns(spec: TableSpec) -> None:
+    for model in (f"deduplicated_{spec.name}", f"quarantine_{spec.name}"):
+        text = (QUALITY / f"{model}.sql").read_text(encoding="utf-8")
+        assert f"ref('base_{spec.system}__{spec.name}')" in text
+    base = PROJECT / f"models/staging/{spec.system}/base/base_{spec.system}__{spec.name}.sql"
+    text = base.read_text(encoding="utf-8")
+    assert dict(re.findall(r"'(\w+)': '([^']+)',", text)) == {c.name: c.type for c in spec.columns}
+    # Within a CTE of its own, PostgreSQL would compute all columns of all rows.
+    assert not re.search(r"^with\b", text, re.MULTILINE)
+
+
+def test_marts_have_the_designs_columns() -> None:
     columns = {
         name: [c["name"] for c in properties(PROJECT / f"models/marts/{name}.sql")["columns"]]
         for name in ("customer_rfm", "rfm_segment_summary")
@@ -128,6 +148,11 @@ def test_customer_rfm_and_summary_have_the_designs_columns() -> None:
         "monetary_value", "recency_score", "frequency_score", "monetary_score", "rfm_score",
         "rfm_segment", "customer_lifetime_value", "avg_order_value", "purchase_frequency_rate",
     ]  # fmt: skip
+    quality = properties(PROJECT / "models/marts/data_quality_summary.sql")
+    assert {
+        "table_name", "as_of", "rows_in", "clean", "quarantined_by_rule", "deduplicated",
+        "pass_rate", "score", "recommended_action",
+    } <= {column["name"] for column in quality["columns"]}  # fmt: skip
     assert columns["rfm_segment_summary"][:4] == [
         "rfm_segment", "customers", "avg_value", "avg_orders",
     ]  # fmt: skip

@@ -6,6 +6,7 @@ versions as (
         source_row_id,
         valid_from,
         valid_to,
+        is_sound,
         updated_at
     from {{ ref('stg_mysql__customer_versions') }}
     where customer_id is not null
@@ -33,7 +34,7 @@ intervals as (
 ),
 
 -- Between two boundaries nothing changes; of several rows for one customer the one that
--- stg_mysql__customers would keep counts. An interval without any row is a deletion.
+-- cleanup would keep counts. An interval without any row is a deletion.
 candidates as (
     select
         intervals.customer_id,
@@ -41,6 +42,7 @@ candidates as (
         intervals.valid_to,
         versions.source_row_id,
         versions.valid_from as source_valid_from,
+        versions.is_sound,
         row_number() over (
             partition by intervals.customer_id, intervals.valid_from
             order by versions.updated_at desc nulls last, versions.source_row_id desc
@@ -60,7 +62,8 @@ winners as (
         lag(source_row_id) over customer_time as previous_row_id,
         lag(source_valid_from) over customer_time as previous_valid_from
     from candidates
-    where duplicate_rank = 1
+    -- The one that counts may be unsound: then nobody knows what held on those nights.
+    where duplicate_rank = 1 and is_sound
     window customer_time as (partition by customer_id order by valid_from)
 ),
 

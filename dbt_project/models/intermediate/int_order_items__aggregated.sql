@@ -11,7 +11,6 @@ aggregated as (
         sum(quantity) as unit_count,
         sum(line_total) as items_total
     from items
-    where order_id is not null
     group by order_id
 )
 

@@ -17,7 +17,8 @@ final as (
         shipping_country,
         item_count,
         unit_count,
-        items_total::numeric(18, 2) as items_total
+        items_total::numeric(18, 2) as items_total,
+        quarantined_item_count
     from orders
 )
 

@@ -1,33 +1,7 @@
 with
 
-source as (
-    select * from {{ source('mongo', 'product_interactions') }}
-    where {{ live_on_the_night() }}
-),
-
-renamed as (
-    select
-        _id as source_document_id,
-        nullif(trim(interaction_id), '') as interaction_id,
-        nullif(trim(session_id), '') as session_id,
-        nullif(trim(customer_id), '') as customer_id,
-        nullif(trim(product_id), '') as product_id,
-        lower(nullif(trim(interaction_type), '')) as interaction_type,
-        nullif(trim(product_name), '') as product_name,
-        nullif(trim(category), '') as category,
-        timestamp as occurred_at,
-        created_at
-    from source
-),
-
-ranked as (
-    select
-        *,
-        row_number() over (
-            partition by interaction_id
-            order by created_at desc nulls last, source_document_id collate "C" desc
-        ) as duplicate_rank
-    from renamed
+clean as (
+    {{ clean_rows('product_interactions', ref('base_mongo__product_interactions')) }}
 )
 
 select
@@ -40,5 +14,4 @@ select
     category,
     occurred_at,
     created_at
-from ranked
-where duplicate_rank = 1 or interaction_id is null
+from clean

@@ -1,18 +1,7 @@
 with
 
-source as (
-    select * from {{ ref('stg_mysql__customer_versions') }}
-    where valid_to is null
-),
-
-ranked as (
-    select
-        *,
-        row_number() over (
-            partition by customer_id
-            order by updated_at desc nulls last, source_row_id desc
-        ) as duplicate_rank
-    from source
+clean as (
+    {{ clean_rows('customers', ref('base_mysql__customers')) }}
 )
 
 select
@@ -32,5 +21,4 @@ select
     is_active,
     created_at,
     updated_at
-from ranked
-where duplicate_rank = 1 or customer_id is null
+from clean

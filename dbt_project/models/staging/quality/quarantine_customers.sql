@@ -1,0 +1,7 @@
+with
+
+judged as (
+    {{ survivors('customers', ref('base_mysql__customers')) }}
+)
+
+{{ quarantined('customers', 'customer_id') }}

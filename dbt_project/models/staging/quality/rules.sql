@@ -1,0 +1,7 @@
+with
+
+rules as (
+    {{ rules_as_rows() }}
+)
+
+select * from rules
