@@ -18,6 +18,9 @@ EFFECTS = ("campaigns", "experiments", "churn", "segments", "stages")
 def parse_effects(text: str) -> frozenset[str]:
     """Read ``all``, ``none``, a list like ``churn,segments``, or ``all,-campaigns``.
 
+    What is left keeps its draws: without ``campaigns`` exactly the orders are missing that they
+    cause, about 12 % of the purchases, so that two worlds show what campaigns do.
+
     Raises:
         ValueError: a name is unknown.
     """

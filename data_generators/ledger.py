@@ -38,8 +38,9 @@ _ROW_GROUP = 100_000
 def write_ledger(folder: Path, world: World, defects: Iterable[PlantedDefect]) -> None:
     """Write all tables into ``folder`` (mode 0700, files 0600), in place of what is there.
 
-    The same world and defects give the same bytes. The tables are written beside the folder,
-    which then takes the old one's place: whoever finds the folder finds one world's tables.
+    The same world and defects give the same bytes (on another kind of processor the last digits
+    of latent numbers may differ; no row of a database does). The tables are written beside the
+    folder, which then takes the old one's place: whoever finds it finds one world's tables.
     """
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from data_generators.args import WorldArgs
 from data_generators.company import bgnbd, response
-from data_generators.company.baskets import make_lines
+from data_generators.company.baskets import order_totals
 from data_generators.company.campaigns import TYPES
 from data_generators.company.customers import (
     CHANNELS,
@@ -31,7 +31,7 @@ from data_generators.company.world import World
 from data_generators.sinks.arrays import padded
 from data_generators.sinks.marker import Marker
 from data_generators.tables.clickstream.session_rows import anonymous_ids
-from data_generators.tables.keys import chunks, numbered
+from data_generators.tables.keys import numbered
 from data_generators.tables.rows import PlantedDefect
 
 Array = npt.NDArray[Any]
@@ -44,7 +44,7 @@ _LINES = 100_000
 
 def ledger_tables(world: World, defects: Iterable[PlantedDefect]) -> Iterator[tuple[str, Any]]:
     """Name and pyarrow table, one after another."""
-    cents = order_cents(world)
+    cents = order_totals(world.args, world.timeline, world.catalogue, world.customers, world.orders)
     yield "parameters", parameters(world)
     yield "customers", customers(world)
     yield "orders", orders(world, cents)
@@ -56,17 +56,6 @@ def ledger_tables(world: World, defects: Iterable[PlantedDefect]) -> Iterator[tu
     yield "segments", segments(world)
     yield "transitions", transitions(world)
     yield "defects", planted_defects(defects)
-
-
-def order_cents(world: World) -> Array:
-    """The total_amount of each order, in cents (int64)."""
-    parts = [
-        make_lines(
-            world.args, world.timeline, world.catalogue, world.customers, world.orders, which
-        ).total_cents
-        for which in chunks(len(world.orders))
-    ]
-    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 
 def parameters(world: World) -> Any:

@@ -24,7 +24,7 @@ Words = npt.NDArray[np.uint64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S11 = (np.uint64(n) for n in (30, 27, 31, 11))
+_S30, _S27, _S31, _S12 = (np.uint64(n) for n in (30, 27, 31, 12))
 _ONE = np.uint64(1)
 
 
@@ -71,8 +71,9 @@ class Draws:
 
     def uniform(self, *keys: Any) -> Floats:
         """Uniform in (0, 1): never 0, never 1."""
-        high = (self.words(*keys) >> _S11).astype(np.float64)
-        return np.asarray((high + 0.5) * 2.0**-53)
+        # With 53 bits, the half that is added would round the largest up to 1.
+        high = (self.words(*keys) >> _S12).astype(np.float64)
+        return np.asarray((high + 0.5) * 2.0**-52)
 
     def integers(self, low: Any, high: Any, *keys: Any) -> Ints:
         """Integers in ``[low, high)``; the bounds may be arrays."""

@@ -11,14 +11,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
-
 from data_generators import report_figures as figures
 from data_generators import report_numbers as numbers
 from data_generators.args import WorldArgs
-from data_generators.company.baskets import make_lines
+from data_generators.company.baskets import order_totals
 from data_generators.company.world import World
-from data_generators.tables.keys import chunks
 from elt.specs import SPECS
 from report_pages import figure_html, page_html, section_html, table_html
 
@@ -45,7 +42,9 @@ def write_world_report(world: World, path: Path, rows: Mapping[str, int] | None 
 def build_page(world: World, rows: Mapping[str, int]) -> str:
     """The page as HTML."""
     args, orders = world.args, world.orders
-    total_cents = _order_totals(world)
+    total_cents = order_totals(
+        world.args, world.timeline, world.catalogue, world.customers, world.orders
+    )
     counted = numbers.sold(orders, world.until)
     weekly = numbers.weekly(
         orders,
@@ -79,17 +78,6 @@ def build_page(world: World, rows: Mapping[str, int]) -> str:
         "to the byte."
     )
     return page_html("The generated company", subtitle, facts, body, with_plots=True)
-
-
-def _order_totals(world: World) -> numbers.Ints:
-    """The total_amount of each order, in cents."""
-    parts = [
-        make_lines(
-            world.args, world.timeline, world.catalogue, world.customers, world.orders, which
-        ).total_cents
-        for which in chunks(len(world.orders))
-    ]
-    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 
 def _revenue(weekly: numbers.Weekly) -> str:

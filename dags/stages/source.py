@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from data_generators.args import WorldArgs
+    from data_generators.standing import Standing
 
 DATABASES = list(SOURCES)
 WRITABLE: dict[str, Opener] = {**SOURCES, "mysql": partial(shop, local_infile=True)}
@@ -88,10 +89,27 @@ def add_source_days() -> dict[str, int]:
         standing = standing_world(**databases)
         if standing is None:
             raise AirflowSkipException("no database here holds a generated company")
-        if standing.complete and standing.until >= night:
+        if standing.until >= night and _is_shown(standing):
             raise AirflowSkipException(f"the company has lived up to {standing.until} already")
         held = {name: databases[name] for name in standing.databases}
         return _generate(standing.args, night, held)
+
+
+def _is_shown(standing: Standing) -> bool:
+    """Whether the databases, the ledger and the page all show the company as it stands.
+
+    The ledger and the page come last: a run that died between them has to be finished.
+    """
+    from data_generators.ledger import read_marker
+    from data_generators.sinks.marker import Marker
+
+    told = read_marker(truth_folder()) == Marker.of(standing.args, standing.until)
+    return standing.complete and told and _page().exists()
+
+
+def _page() -> Path:
+    """Where the pictures of the company are."""
+    return Path(shared_home()) / "reports" / "world.html"
 
 
 def _generate(args: WorldArgs, until: date | None, databases: dict[str, Any]) -> dict[str, int]:
@@ -106,9 +124,8 @@ def _generate(args: WorldArgs, until: date | None, databases: dict[str, Any]) ->
         log.info("%s: %s rows", table, f"{rows:,}")
     standing = standing_world(**databases)
     if standing is not None:
-        page = Path(shared_home()) / "reports" / "world.html"
-        write_world_report(make_world(standing.args, standing.until), page, result.rows)
-        log.info("pictures of the company: %s", page)
+        write_world_report(make_world(standing.args, standing.until), _page(), result.rows)
+        log.info("pictures of the company: %s", _page())
     return dict(result.rows)
 
 

@@ -85,6 +85,10 @@ class _Shelves:
         return np.where(nearer, below, above)
 
 
+#: Orders whose lines `order_totals` makes at once.
+CHUNK = 20_000
+
+
 @dataclass(frozen=True)
 class _Draws:
     """The draws of all lines of some orders, by (order, line)."""
@@ -234,3 +238,14 @@ def _last(
     low = np.where(empty, nearest[row, chosen], low)
     place = shelves.draw(low, np.where(empty, low + 1, high), drawn.place[at])
     return place, quantities[row, chosen].astype(np.int64)
+
+
+def order_totals(
+    args: WorldArgs, timeline: Timeline, catalogue: Catalogue, customers: Customers, orders: Orders
+) -> Array:
+    """The total_amount of each order, in cents."""
+    parts = [np.zeros(0, dtype=np.int64)]
+    for begin in range(0, len(orders), CHUNK):
+        which = np.arange(begin, min(begin + CHUNK, len(orders)))
+        parts.append(make_lines(args, timeline, catalogue, customers, orders, which).total_cents)
+    return np.concatenate(parts)

@@ -103,7 +103,8 @@ def make_campaigns(args: WorldArgs, timeline: Timeline) -> Campaigns:
     created, starts, ends = (np.concatenate(pair) for pair in zip(old, new, strict=True))
     row = np.arange(len(starts))
     channel = _channels(draws, row)
-    planned = _planned_spend(args, draws, base, channel, starts, ends)
+    exact = planned_spend(args, draws, base, channel, starts, ends)
+    planned = np.where(exact > 0, np.maximum(np.rint(exact), 1), 0).astype(np.int64)
     budget = planned.sum(axis=1) * (1.02 + 0.28 * draws("budget").uniform(row))
     return Campaigns(
         base=base,
@@ -194,12 +195,12 @@ def _rank_of_five(draws: Draws, row: Array, first_wins: bool = False) -> Array:
     return np.asarray(np.argsort(np.argsort(drawn, axis=1), axis=1).reshape(-1)[: len(row)])
 
 
-def _planned_spend(
+def planned_spend(
     args: WorldArgs, draws: Draws, base: int, channel: Array, starts: Array, ends: Array
 ) -> Array:
     """Cents of each campaign (row) on each of its days (column), those after ``until`` too.
 
-    Scaled so that the base history's total is `SPEND` times scale and length.
+    Scaled so that the base history's total is `SPEND` times scale and length; not yet rounded.
     """
     row = np.arange(len(starts))[:, None]
     day = np.arange(int((ends - starts).astype(np.int64).max()) + 1)[None, :]
@@ -208,14 +209,15 @@ def _planned_spend(
     flight = FLIGHTS[draws("week").integers(0, len(FLIGHTS), row, day // 7)]
     noise = np.exp(DAY_NOISE * draws("day").normal(row, day))
     season = day_intensity(dates.reshape(-1)).reshape(dates.shape)
-    spend = level * flight * noise * season * _size(args, dates) * (dates <= ends[:, None])
-    in_base = dates[:base] < args.end.astype("datetime64[D]")
+    spend = level * flight * noise * season * company_size(args, dates)
+    runs = dates <= ends[:, None]
+    # The campaigns' own days and no others: a sum of more zeros can differ in its last bit.
+    in_base = (runs & (dates < args.end.astype("datetime64[D]")))[:base]
     wanted = SPEND * args.scale * args.days / DEFAULT_DAYS
-    cents = np.rint(spend * (100 * wanted / spend[:base][in_base].sum())).astype(np.int64)
-    return np.where(spend > 0, np.maximum(cents, 1), 0)
+    return np.where(runs, spend * (100 * wanted / spend[:base][in_base].sum()), 0.0)
 
 
-def _size(args: WorldArgs, dates: Array) -> Array:
+def company_size(args: WorldArgs, dates: Array) -> Array:
     """The size of the company on each date, as the share acquired by then: 1 from as_of on."""
     into = (dates.astype("datetime64[s]") - args.start).astype(np.int64) / (DAY * args.days)
     along = np.clip(into, 0.0, 1.0)

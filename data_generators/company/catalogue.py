@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from faker import Faker
 from scipy import special
 
 from data_generators.args import WorldArgs
-from data_generators.pools import PRODUCTS, make_pools
 from data_generators.randomness import Draws
 from data_generators.timeline import Timeline
 
@@ -19,6 +20,7 @@ Floats = npt.NDArray[np.float64]
 
 CATEGORIES = ("Books", "Clothing", "Electronics", "Garden", "Home", "Music", "Sports", "Toys")
 
+PRODUCTS = 400
 #: Zipf's exponent: the product of rank n sells in proportion to n to the power of minus this.
 ZIPF = 1.0
 #: Prices are lognormal in cents; the second figure spreads those of one category.
@@ -54,6 +56,14 @@ class Catalogue:
         return np.asarray((times.astype("datetime64[M]") - self.months[0]).astype(np.int64))
 
 
+@lru_cache(maxsize=8)
+def _words(seed: int) -> list[str]:
+    """What the products are called: one word each."""
+    fake = Faker("en_US")
+    fake.seed_instance(seed)
+    return [fake.color_name() for _ in range(PRODUCTS)]
+
+
 def make_catalogue(args: WorldArgs, timeline: Timeline) -> Catalogue:
     """The catalogue of the months that the timeline touches."""
     draws = Draws(args.seed, "catalogue")
@@ -69,7 +79,7 @@ def make_catalogue(args: WorldArgs, timeline: Timeline) -> Catalogue:
     price = _ending_in_nine(regular * _promotions(draws("promotion"), months))
     ratio = LEAST_COST + (MOST_COST - LEAST_COST) * draws("cost").uniform(product)
     cost = np.exp(level + _path(draws("cost.step"), months, _COST_STEPS)) * ratio
-    words = make_pools(args.seed).product_words
+    words = _words(args.seed)
     return Catalogue(
         names=[f"{words[j]} {CATEGORIES[category[j]]} {j + 1}" for j in product],
         category=category,

@@ -1,4 +1,7 @@
-"""The plan of the experiments: where and when each runs, and the truth that it plays out."""
+"""The plan of the experiments: where and when each runs, and the truth that it plays out.
+
+Tests are as large at any scale, as their power needs them to be; a conversion is a sign-up.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,14 @@ Array = npt.NDArray[Any]
 
 #: Days that a test runs, where the history is a year or longer.
 SHORTEST, LONGEST = 21, 56
-#: Impressions of an arm, log-uniform; and the least of the test with Simpson's reversal.
+#: Impressions of an arm at any scale, log-uniform; and the least of the test with Simpson's
+#: reversal.
 ARM, SIMPSON_ARM = (1_000, 30_000), 10_000
 #: Conversions over impressions of variant A, log-uniform.
 RATE = (0.02, 0.25)
-#: Currency units that a conversion is worth: often a sign-up, and less than an order.
-VALUE = (5, 25)
+#: Currency units that a conversion is worth, log-uniform: a sign-up, not an order, so that all
+#: tests together bring a few percent of what the platforms report.
+VALUE = (0.1, 0.8)
 #: The share of tests without any effect; sizes of the other lifts, and how many are upward.
 NO_LIFT, LIFT, UPWARD = 0.4, (0.05, 0.40), 0.65
 #: Of the tests with a lift, those with a novelty effect; its size and its e-folding days.

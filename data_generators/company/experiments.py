@@ -25,12 +25,18 @@ Array = npt.NDArray[Any]
 class Experiments:
     """Row t is ``TEST_{t+1:04d}``, by start; the first ``base`` are the base history's.
 
-    The unit is the visitor's first exposure: an impression. ``impressions``, ``clicks`` and
-    ``conversions`` are [tests x 2 variants x days of the timeline], the tracked exposures of
-    the clickstream included. An impression of variant v on device d, ``s`` days after the
-    first day, converts with chance ``device_rate[d]`` for A and ``device_rate[d] * (1 + lift +
-    novelty * exp(-s / novelty_days))`` for B; where ``simpson`` is false, the rate and the split
-    are the same on all devices.
+    The unit is the visitor's first exposure: an impression. A conversion is a sign-up for what
+    the variant offers (a newsletter, a trial, a voucher), not an order: it is worth cents, and
+    neither it nor its revenue is among the orders or the conversions of the campaign.
+
+    The number of tests grows with the scale, their size does not: a test is planned for its
+    power, and takes as many impressions in a small company as in a large one.
+
+    ``impressions``, ``clicks`` and ``conversions`` are [tests x 2 variants x days of the
+    timeline], the tracked exposures of the clickstream included. An impression of variant v on
+    device d, ``s`` days after the first day, converts with chance ``device_rate[d]`` for A and
+    ``device_rate[d] * (1 + lift + novelty * exp(-s / novelty_days))`` for B; where ``simpson``
+    is false, the rate and the split are the same on all devices.
     """
 
     base: int
@@ -170,7 +176,7 @@ def _count(
 def _clicks_and_revenue(
     draws: Draws, timeline: Timeline, design: Design, impressions: Array, conversions: Array
 ) -> tuple[Array, Array]:
-    """Who converts has clicked; others click too. A conversion's value is gamma of shape 2."""
+    """Who converts has clicked; others click too. A sign-up's value is gamma of shape 2."""
     test, variant, day = np.nonzero(impressions)
     shown, bought = impressions[test, variant, day], conversions[test, variant, day]
     keys = (design.key[test], variant, day + _number_of_day_0(timeline))
@@ -179,5 +185,5 @@ def _clicks_and_revenue(
     clicks[test, variant, day] = bought + only
     value = draws("value").gamma(2.0 * np.maximum(bought, 1), *keys) / 2
     cents = np.rint(100 * design.value[test] * value).astype(np.int64)
-    revenue[test, variant, day] = np.where(bought > 0, cents, 0)
+    revenue[test, variant, day] = np.where(bought > 0, np.maximum(cents, 1), 0)
     return clicks, revenue

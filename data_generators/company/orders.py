@@ -147,8 +147,9 @@ def _purchases(draws: Draws, organic: Organic, caused: CausedOrders) -> _Placed:
 
 
 def _failed(draws: Draws, timeline: Timeline, customers: Customers, purchases: _Placed) -> _Placed:
-    """The orders that follow some purchases and come to nothing."""
-    which = np.flatnonzero(draws("fails").chance(FAILED_PER_PURCHASE, purchases.key))
+    """The orders that follow some purchases and come to nothing; who has left places none."""
+    fails = draws("fails").chance(FAILED_PER_PURCHASE, purchases.key) & ~purchases.churns
+    which = np.flatnonzero(fails)
     parent, customer = purchases.key[which], purchases.customer[which]
     wait = draws("failed.after").exponential(parent) * FAILED_AFTER_DAYS * DAY
     at = timeline.operational(purchases.placed[which]) + wait

@@ -123,7 +123,7 @@ def make_sessions(
     arrivals = in_order([others, found])
     bought = np.where(arrivals.order >= 0, arrivals.order, 0)
     caused = (arrivals.order >= 0) & _of(orders.kind == INCREMENTAL, bought)
-    tagged = identity.tags(draws, people, arrivals, campaigns, timeline)
+    tagged = identity.tags(draws, args, people, arrivals, campaigns, timeline)
     device = identity.devices(draws, people, arrivals)
     signed_in = identity.signed_in(draws, arrivals)
     stage = _stages(draws("stage"), timeline, people, arrivals, transitions)

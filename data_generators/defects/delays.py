@@ -22,11 +22,12 @@ class Delay:
     most: int
 
 
+OUT_OF_ORDER = "page_views.out_of_order"
 DELAYS = {
     "transactions.late": Delay(2 * DAY, 10 * DAY),
     "page_views.late": Delay(2 * 3600, 3 * DAY),
-    # Longer than anybody stays on a page: the next view is there before it.
-    "page_views.out_of_order": Delay(900, 3000),
+    # Longer than the stay on the page: the next view is there before it.
+    OUT_OF_ORDER: Delay(900, 3000),
     "events.late": Delay(2 * 3600, 3 * DAY),
     "product_interactions.late": Delay(DAY, 5 * DAY),
     "search_queries.late": Delay(DAY, 5 * DAY),

@@ -35,7 +35,7 @@ def entities(args: WorldArgs, table: str) -> int:
 def exact_counts(args: WorldArgs, table: str) -> Mapping[str, int] | None:
     """How many rows of the base history get each class; None: each row draws for itself.
 
-    A share of the table's rows, rounded half up, as long as there are rows left.
+    A share of the table's rows, as long as there are rows left.
     """
     if table in EXACT_ROWS:
         return _counts(args.defect_rates, table, args.count(*EXACT_ROWS[table]))
@@ -46,10 +46,24 @@ def exact_counts(args: WorldArgs, table: str) -> Mapping[str, int] | None:
 
 
 def _counts(rates: DefectRates, table: str, rows: int) -> dict[str, int]:
-    """Rows of each class; a duplicate takes two of the rows, the other classes one."""
-    counts, left = {}, rows
-    for defect, rate in sorted(rates.of(table), key=lambda pair: pair[0].name not in DUPLICATES):
-        takes = 2 if defect.name in DUPLICATES else 1
-        counts[defect.name] = min(half_up(rate * rows), left // takes)
-        left -= takes * counts[defect.name]
+    """Rows of each class; a duplicate takes two of the rows, the other classes one.
+
+    Each class gets its share, rounded half up, but all together no fewer than theirs: a table of
+    ten rows with five classes at 1 % has one defect, not none.
+    """
+    classes = rates.of(table)
+    exact = {defect.name: rate * rows for defect, rate in classes}
+    counts = {name: half_up(share) for name, share in exact.items()}
+    missing = half_up(sum(exact.values())) - sum(counts.values())
+    # The largest of the remainders; of equal ones, those first that cleanup has to judge.
+    by_remainder = sorted(
+        exact, key=lambda name: (-round(exact[name] - counts[name], 9), name in DUPLICATES)
+    )
+    for name in by_remainder[: max(missing, 0)]:
+        counts[name] += 1
+    left = rows
+    for name in sorted(counts, key=lambda name: name not in DUPLICATES):
+        takes = 2 if name in DUPLICATES else 1
+        counts[name] = min(counts[name], left // takes)
+        left -= takes * counts[name]
     return counts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from data_generators.defects.delays import DELAYS, delayed, lags
+from data_generators.defects.delays import DELAYS, OUT_OF_ORDER, delayed, lags
 from data_generators.defects.orphans import Orphans
 from data_generators.defects.placement import NONE, Codes, Placement
 from data_generators.defects.planting import Planting
@@ -78,10 +78,18 @@ class Planter:
         return seconds
 
     def _with_successor(self, rows: Rows, codes: Codes) -> Codes:
-        """The codes, without the page views out of order that nothing comes after."""
+        """The codes, without the page views out of order whose successor is not there first.
+
+        Judged by what does not depend on the world's end: the time spent on the page, and
+        whether the next view is itself under way for long.
+        """
         if rows.spec.name != "page_views":
             return codes
         session = rows.parents["sessions"]
         last = np.asarray(rows.columns["sequence"]) >= self.world.sessions.pages[session]
-        out_of_order = self.placement.of_class("page_views", codes, {"page_views.out_of_order"})
-        return np.where(out_of_order & last, NONE, codes).astype(codes.dtype)
+        out_of_order = self.placement.of_class("page_views", codes, {OUT_OF_ORDER})
+        follows = self.placement.codes("page_views", rows.number + 1)
+        held_up = self.placement.of_class("page_views", follows, set(DELAYS))
+        stays = np.asarray(rows.columns["time_on_page"]) >= DELAYS[OUT_OF_ORDER].least
+        sound = last | held_up | stays
+        return np.where(out_of_order & sound, NONE, codes).astype(codes.dtype)

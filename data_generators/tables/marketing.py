@@ -35,8 +35,8 @@ END_OF_DAY = np.timedelta64(REPORTED, "s")
 #: The share of conversions that a platform reports on their day, and 1, 2 and 3 days later.
 LAGS = (0.70, 0.15, 0.10, 0.05)
 #: Currency units for a thousand impressions, and clicks over impressions, by channel.
-MILLE = np.array([9.0, 12.0, 4.0, 8.0, 20.0])
-CLICK_RATE = np.array([0.014, 0.030, 0.025, 0.012, 0.010])
+MILLE = np.array([30.0, 70.0, 36.0, 32.0, 70.0])
+CLICK_RATE = np.array([0.009, 0.020, 0.015, 0.008, 0.006])
 CAMPAIGN_STATUSES = ("planned", "active", "completed")
 TEST_STATUSES = ("running", "completed")
 TESTED = ("headline", "image", "offer")
@@ -155,13 +155,14 @@ def _performance(world: World, reports: _Reports, number: Ints) -> Rows:
     channel = world.campaigns.channel[campaign]
     spend = world.campaigns.spend_cents[campaign, day] / 100
     mille = MILLE[channel] * _noise(draws("mille"), 0.2, campaign)
-    shown = np.rint(1000 * spend / mille * _noise(draws("reach"), 0.1, *keys)).astype(np.int64)
     rate = CLICK_RATE[channel] * _noise(draws("rate"), 0.25, campaign)
     rate = np.minimum(rate * _noise(draws("day"), 0.1, *keys), 0.5)
-    # Who converts has clicked and been shown something, also where it is reported later.
+    # Who converts has clicked, also where it is reported later; and a day with conversions has
+    # the impressions that so many clicks usually take, however little is spent on it.
     least = reports.all_conversions[number]
+    reach = 1000 * spend / mille * _noise(draws("reach"), 0.1, *keys)
+    shown = np.maximum(np.rint(np.maximum(reach, least / rate)), 1).astype(np.int64)
     clicks = np.maximum(draws("clicks").binomial(shown, rate, *keys), least)
-    shown = np.maximum(shown, clicks)
     conversions = reports.conversions[number]
     made = date + END_OF_DAY
     columns: dict[str, Column] = {
@@ -224,7 +225,12 @@ def ab_tests(world: World) -> Iterator[Rows]:
 
 
 def ab_test_results(world: World) -> Iterator[Rows]:
-    """The rows of ``ab_test_results``: row 2 t is variant A of test t, row 2 t + 1 its B."""
+    """The rows of ``ab_test_results``: row 2 t is variant A of test t, row 2 t + 1 its B.
+
+    They are no part of the campaign's figures in ``campaign_performance``, and may exceed them:
+    an impression is a visitor who was shown the variant, however they came, and a conversion is
+    a sign-up, not an order (see `Experiments`).
+    """
     tests = world.experiments
     number = np.arange(2 * len(tests))
     test = number // 2

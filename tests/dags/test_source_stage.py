@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from dags.stages import common, source
-from data_generators import standing
+from data_generators import ledger, standing
 from data_generators.args import WorldArgs
 from data_generators.sinks.marker import ForeignDataError, Marker
 
@@ -23,8 +23,11 @@ def marker(until: date) -> Marker:
 
 
 @pytest.fixture
-def night(monkeypatch):
-    """The task runs for NIGHT; `held` says what each database holds, `calls` what was asked."""
+def night(monkeypatch, tmp_path):
+    """The task runs for NIGHT; `held` says what each database holds, `calls` what was asked.
+
+    `told` is the marker of the ledger, and the page of the company is there.
+    """
     held: dict[str, object] = {}
     calls: list[tuple] = []
 
@@ -55,7 +58,14 @@ def night(monkeypatch):
     context = {"params": {"as_of": NIGHT.isoformat()}}
     monkeypatch.setattr(common, "get_current_context", lambda: context)
     monkeypatch.setenv("AMATO_EXTERNAL", "")
-    return SimpleNamespace(held=held, calls=calls)
+    monkeypatch.setenv("AMATO_HOME", str(tmp_path))
+    monkeypatch.setenv("AMATO_TRUTH", str(tmp_path / "truth"))
+    page = tmp_path / "reports" / "world.html"
+    page.parent.mkdir()
+    page.touch()
+    state = SimpleNamespace(held=held, calls=calls, page=page, told=None)
+    monkeypatch.setattr(ledger, "read_marker", lambda folder: state.told)
+    return state
 
 
 def run() -> dict[str, int]:
@@ -94,9 +104,20 @@ def test_without_a_company_there_is_nothing_to_do(night, mysql):
 @pytest.mark.parametrize("until", [NIGHT, date(2024, 8, 1)])
 def test_an_older_night_or_the_same_again_changes_nothing(night, until):
     night.held |= {name: marker(until) for name in ("mysql", "postgres", "mongo")}
+    night.told = marker(until)
     with pytest.raises(AirflowSkipException, match=str(until)):
         run()
     assert night.calls == []
+
+
+@pytest.mark.parametrize("missing", ["ledger", "page"])
+def test_a_run_that_died_after_the_databases_is_finished(night, missing):
+    night.held |= {name: marker(NIGHT) for name in ("mysql", "postgres", "mongo")}
+    night.told = marker(date(2024, 7, 1) if missing == "ledger" else NIGHT)
+    if missing == "page":
+        night.page.unlink()
+    run()
+    assert len(night.calls) == 1
 
 
 def test_what_was_left_behind_or_half_written_is_finished(night):

@@ -19,8 +19,8 @@ from data_generators.tables.clickstream.vocabulary import (
     PARTNERS,
     REFERRERS,
     SEARCH_ENGINE,
-    objects,
 )
+from data_generators.tables.keys import texts
 from data_generators.tables.rows import Coded, Column, Rows
 
 if TYPE_CHECKING:
@@ -156,4 +156,4 @@ def _addresses(chunk: Chunk) -> Array:
     sessions = chunk.world.sessions
     month = chunk.of(sessions.start).astype("datetime64[M]").astype(np.int64)
     drawn = chunk.draws("address").integers(0, 1 << 24, chunk.of(sessions.anonymous), month)
-    return objects([f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" for n in drawn.tolist()])
+    return texts([f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" for n in drawn.tolist()])

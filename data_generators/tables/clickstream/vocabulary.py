@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,13 +43,6 @@ REFERRERS = [
 SEARCH_ENGINE, PARTNERS = len(CHANNELS), len(CHANNELS) + 1
 #: Share of a person's product pages that are of the favourite category for its own sake.
 FAVOURITE = 0.6
-
-
-def objects(values: Sequence[Any]) -> Array:
-    """An object array with one element a value (also where the values are lists)."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 
 from data_generators.args import WorldArgs
-from data_generators.company.campaigns import Campaigns, CausedOrders, make_campaigns
+from data_generators.company.campaigns import (
+    Campaigns,
+    CausedOrders,
+    make_campaigns,
+    planned_spend,
+)
 from data_generators.company.customers import CHANNELS, Customers
 from data_generators.company.response import adstock, cause_orders, make_response, pick_by_spend
+from data_generators.randomness import Draws
 from data_generators.timeline import Timeline
 
 AS_OF = date(2026, 1, 1)
@@ -22,7 +29,7 @@ def timeline(args: WorldArgs, added: int = 0) -> Timeline:
     return Timeline.of(args.start, args.end + np.timedelta64(added, "D"))
 
 
-def fields(thing: object) -> dict[str, object]:
+def fields(thing: object) -> dict[str, Any]:
     return vars(thing)
 
 
@@ -104,6 +111,20 @@ def test_later_days_only_add(args: WorldArgs, added: int) -> None:
     old, new = make_response(args, span, before), make_response(args, longer, after)
     np.testing.assert_array_equal(new.expected[:, :days], old.expected)
     np.testing.assert_array_equal(new.half, old.half)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("longest", [200, 1000])
+def test_a_longer_campaign_later_leaves_spend_alone_to_the_last_bit(
+    seed: int, longest: int
+) -> None:
+    plan = make_campaigns(BRISK, timeline(BRISK))
+    starts = np.append(plan.starts, np.datetime64(AS_OF))
+    ends = np.append(plan.ends, np.datetime64(AS_OF) + longest)
+    channel, draws = np.append(plan.channel, 0), Draws(seed, "campaigns")
+    old = planned_spend(BRISK, draws, plan.base, plan.channel, plan.starts, plan.ends)
+    new = planned_spend(BRISK, draws, plan.base, channel, starts, ends)
+    np.testing.assert_array_equal(new[: len(plan), : old.shape[1]], old)
 
 
 def test_new_campaigns_come_at_the_rate_of_the_base_history() -> None:

@@ -3,8 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from data_generators.company.catalogue import CATEGORIES, make_catalogue
-from data_generators.pools import PRODUCTS
+from data_generators.company.catalogue import CATEGORIES, PRODUCTS, make_catalogue
 from tests.unit.company.commerce import commerce, differing
 
 

@@ -42,7 +42,8 @@ def test_kinds_and_tracked_orders_have_their_shares(seed: int) -> None:
     orders = commerce(seed=seed).orders
     organic = (orders.kind == ORGANIC).sum()
     failed = (orders.kind == FAILED).sum()
-    assert failed == pytest.approx(0.11 * organic, abs=4 * np.sqrt(0.11 * organic))
+    staying = organic - orders.churns.sum()
+    assert failed == pytest.approx(0.11 * staying, abs=4 * np.sqrt(0.11 * staying))
     cancelled = (~np.isnat(orders.cancelled)).sum()
     assert cancelled == pytest.approx(0.6 * failed, abs=4 * np.sqrt(0.24 * failed))
     assert orders.tracked.sum() == pytest.approx(

@@ -8,6 +8,7 @@ import pytest
 
 from data_generators.args import WorldArgs
 from data_generators.company.arrivals import DAYS_BEFORE
+from data_generators.company.customers import CHANNELS
 from data_generators.company.orders import INCREMENTAL
 from data_generators.company.visits import CONVERTER, STAGES, Sessions, make_transitions
 from data_generators.company.world import World, make_world
@@ -15,7 +16,7 @@ from data_generators.company.world import World, make_world
 AS_OF = date(2026, 1, 1)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=6)
 def world(
     scale: float = 0.1, seed: int = 1, days: int = 730, added: int = 0, effects: str = "all"
 ) -> World:
@@ -165,6 +166,106 @@ def test_tags_are_of_campaigns_that_run_on_the_day() -> None:
     assert (day <= campaigns.ends[campaign]).all()
     assert 0.2 < (world(1.0).sessions.campaign >= 0).mean() < 0.3
     assert (sessions.campaign[sessions.bot] < 0).all()
+
+
+NO_CAMPAIGNS = "all,-campaigns"
+
+
+def browsed(world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the people's sessions without an order: index, day of the world, and campaign (-1)."""
+    sessions = world.sessions
+    which = np.flatnonzero((sessions.order < 0) & ~sessions.bot)
+    day = (sessions.start[which] - world.timeline.start).astype(np.int64) // 86_400
+    return which, day, sessions.campaign[which]
+
+
+def slope_within_channels(world: World) -> tuple[float, float]:
+    """How the odds of a campaign rise with its spend, and the standard error.
+
+    A conditional logit of the tagged campaign among those that its channel runs on the day, on
+    the logarithm of what each spends that day: 1 where tags follow spend, 0 where they do not.
+    """
+    _, day, campaign = browsed(world)
+    day, campaign = day[campaign >= 0], campaign[campaign >= 0]
+    plan = world.campaigns
+    spent = plan.spend_cents[:, day]
+    runs = (spent > 0) & (plan.channel[:, None] == plan.channel[campaign])
+    size = np.log(np.maximum(spent, 1))
+    chosen = size[campaign, np.arange(len(day))]
+    slope, information = 0.0, 1.0
+    for _ in range(8):
+        weight = np.where(runs, np.exp(slope * (size - size.max(axis=0))), 0)
+        weight /= weight.sum(axis=0)
+        mean = (weight * size).sum(axis=0)
+        information = float((weight * (size - mean) ** 2).sum())
+        slope += float((chosen - mean).sum()) / information
+    return slope, information**-0.5
+
+
+def slope_of_the_share(world: World) -> tuple[float, float]:
+    """How the share of tagged sessions rises with the day's spend a session, and the error.
+
+    A Poisson regression of each day's tagged sessions, given its sessions, on the logarithm.
+    """
+    _, day, campaign = browsed(world)
+    days = len(world.timeline.intensity)
+    sessions = np.bincount(day, minlength=days)
+    tagged = np.bincount(day[campaign >= 0], minlength=days)
+    spend = world.campaigns.spend_cents.sum(axis=0)
+    runs = (spend > 0) & (sessions > 0)
+    sessions, tagged = sessions[runs], tagged[runs]
+    size = np.log(spend[runs] / sessions)
+    design = np.column_stack([np.ones(len(size)), size - size.mean()])
+    found = np.array([np.log(tagged.sum() / sessions.sum()), 0.0])
+    for _ in range(8):
+        expected = sessions * np.exp(design @ found)
+        covariance = np.linalg.inv(design.T @ (design * expected[:, None]))
+        found = found + covariance @ (design.T @ (tagged - expected))
+    return float(found[1]), float(covariance[1, 1] ** 0.5)
+
+
+def test_tags_follow_the_spend_of_campaigns() -> None:
+    slope, error = slope_within_channels(world(1.0))
+    assert error < 0.03
+    assert abs(slope - 1) < 4 * error
+
+
+def test_the_share_of_tagged_sessions_rises_with_spend_and_saturates() -> None:
+    slope, error = slope_of_the_share(world(1.0))
+    assert slope > 8 * error
+    assert 0.15 < slope < 0.8
+
+
+@pytest.mark.parametrize(("scale", "seed"), [(1.0, 1), (0.2, 2), (0.2, 3)])
+def test_without_campaigns_tags_do_not_follow_spend(scale: float, seed: int) -> None:
+    whole = world(scale, seed, effects=NO_CAMPAIGNS)
+    for slope, error in (slope_within_channels(whole), slope_of_the_share(whole)):
+        assert abs(slope) < 3.5 * error
+
+
+def test_tags_follow_the_spend_of_channels_and_what_people_prefer() -> None:
+    whole = world(1.0)
+    which, day, campaign = browsed(whole)
+    person, plan = whole.sessions.person[which], whole.campaigns
+    seen = (campaign >= 0) & (person < len(whole.customers))
+    person, day, campaign = person[seen], day[seen], campaign[seen]
+    spend = np.stack([plan.spend_cents[plan.channel == c].sum(axis=0) for c in range(5)])
+    preferred = np.where(person >= 0, whole.customers.channel[np.maximum(person, 0)], -1)
+    prefers = np.arange(len(CHANNELS))[:, None] == preferred
+    chance = spend[:, day] * np.where(prefers, 2.0, 1.0)
+    chance /= chance.sum(axis=0)
+    chosen = np.arange(len(CHANNELS))[:, None] == plan.channel[campaign]
+    variance = chance * (1 - chance)
+    assert (np.abs((chosen - chance).sum(axis=1)) < 4 * np.sqrt(variance.sum(axis=1))).all()
+    beyond = (chosen - chance)[prefers].sum()
+    assert abs(beyond) < 4 * np.sqrt(variance[prefers].sum())
+
+
+@pytest.mark.parametrize("effects", ["all", NO_CAMPAIGNS])
+@pytest.mark.parametrize(("scale", "seed"), [(1.0, 1), (0.2, 2), (0.2, 3), (0.2, 4)])
+def test_as_many_sessions_are_tagged_as_should_be(scale: float, seed: int, effects: str) -> None:
+    _, _, campaign = browsed(world(scale, seed, effects=effects))
+    assert (campaign >= 0).mean() == pytest.approx(0.26, abs=0.02)
 
 
 def test_the_chain_shows_its_chances() -> None:
