@@ -51,7 +51,8 @@ class Totals:
     @property
     def plain(self) -> Array:
         """Tests whose lift is one number, and of which there is something to see."""
-        return (self.novelty == 0) & ~self.simpson & (self.converted.min(axis=1) > 0)
+        some = self.converted.min(axis=1) > 0
+        return np.asarray((self.novelty == 0) & ~self.simpson & some)
 
 
 def totals(effects: str, seeds: int) -> Totals:
@@ -169,10 +170,9 @@ def test_simpsons_reversal_shows_in_the_totals(planted: Totals) -> None:
 def test_novelty_wears_off() -> None:
     early, late = np.zeros((2, 2)), np.zeros((2, 2))
     for seed in range(60):
-        _, tests, _ = make(WorldArgs(seed, 1, 730, AS_OF))
-        first = (tests.starts - np.datetime64(WorldArgs(seed, 1, 730, AS_OF).start, "D")).astype(
-            int
-        )
+        args = WorldArgs(seed, 1, 730, AS_OF)
+        _, tests, _ = make(args)
+        first = (tests.starts - args.start.astype("datetime64[D]")).astype(int)
         for test in np.flatnonzero((tests.novelty > 0.2) & (tests.lift > 0)):
             for kept, days in ((early, slice(0, 3)), (late, slice(15, None))):
                 at = np.arange(tests.impressions.shape[2])[first[test] :][days]
