@@ -32,6 +32,9 @@ from elt.readers.snapshot import Snapshot
 from elt.specs import TableSpec
 
 KEYS_AT_ONCE = 5_000
+# Which source keys of rejected rows are keys, and not the names of rows that have none.
+_INTEGER_KEY = "^-?[0-9]{1,18}$"
+_TEXT_KEY = "^(?!.*:sha256:[0-9a-f]{64}$)"
 # A deletion of fewer rows is never too many, unless it leaves nothing.
 FEW_ROWS = 50
 
@@ -145,7 +148,7 @@ class Reconciliation:
                 key_type=sql.SQL(self.spec.key.type),
                 system=sql.Literal(self.spec.system),
                 table=sql.Literal(self.spec.name),
-                pattern=sql.Literal("^-?[0-9]{1,18}$" if self.integer else "^.{0,1000}$"),
+                pattern=sql.Literal(_INTEGER_KEY if self.integer else _TEXT_KEY),
             )
         return self._number("select count(*) from amato_late")
 
@@ -178,11 +181,11 @@ class Reconciliation:
         share = self.spec.max_deleted
         if allowed or not (emptied or (gone > FEW_ROWS and gone > live * share)):
             return
-        what = "the source is empty" if emptied else f"{gone / live:.0%} of the live rows are gone"
+        what = "the source is empty" if emptied else "too much of the source is gone"
         raise TooManyDeletionsError(
-            f"{self.spec.raw_name}: {what} from the source ({gone} of {live} live rows; the limit "
-            f"is {share:.0%}); nothing was changed: put the source right, or run this again with "
-            "allow_deletes if the rows were really deleted"
+            f"{self.spec.raw_name}: {what}: {gone} of {live} live rows would be deleted, and the "
+            f"limit is {share:.0%}; nothing was changed: put the source right, or run this again "
+            "with allow_deletes if the rows were really deleted"
         )
 
     def prove(self) -> Proof:
@@ -246,7 +249,7 @@ class Reconciliation:
             self.run(
                 """
                 select 0, count(*), bit_xor({hash}) from (
-                    select {number} as number, case when l.misfit and l.cursor = 0 then 0
+                    select {pair_number} as number, case when l.misfit and l.cursor = 0 then 0
                         else p.cursor end as cursor
                     from amato_pairs as p
                     join ({live}) as l on l.key = p.key
@@ -255,7 +258,7 @@ class Reconciliation:
                 ) as q
                 having count(*) > 0
                 """,
-                number=sql.SQL(number),
+                pair_number=sql.SQL(number),
                 hash=self._hash("q"),
                 live=self._live(self.different),
             ).fetchall()

@@ -103,11 +103,12 @@ def widened(raw_type: str, source_type: str) -> str:
     return f"numeric({whole + scale},{scale})"
 
 
-def holds(raw_type: str, source_type: str | None) -> bool:
-    """Whether every value of a source column of this natural type fits, as a number."""
-    if source_type is None or source_type.startswith("double"):
-        return False
-    return raw_type == source_type or widened(raw_type, source_type) == raw_type != source_type
+def holds(raw_type: str, source_type: str) -> bool:
+    """Whether every value of a source column of this natural type fits raw's as it is."""
+    if raw_type == source_type:
+        return not raw_type.startswith("double")
+    numbers = all(part in _LADDER or part.startswith("numeric") for part in (raw_type, source_type))
+    return numbers and widened(raw_type, source_type) == raw_type
 
 
 def _digits(type_: str) -> tuple[int, int]:

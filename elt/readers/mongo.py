@@ -138,7 +138,11 @@ class MongoSnapshot:
     def read_nameless(self) -> Iterator[Batch]:
         """Documents whose ``_id`` is null, too long, or cannot be decoded."""
         for pair in self.nameless:
-            yield from self._batches(RawBSONDocument(only_id(pair)))
+            # A filter of find() would be decoded by the driver, which the key may not survive.
+            match = {"$match": RawBSONDocument(only_id(pair))}
+            with self.collection.aggregate_raw_batches([match], session=self.session) as cursor:
+                for reply in cursor:
+                    yield from self.converter.batches(reply)
 
     def buckets(self, low: int | None, high: int | None) -> Buckets:
         """Texts are divided by their hash."""
