@@ -11,8 +11,9 @@ and model reports under *AMATO* in the menu, and on this run's own *Reports* tab
 **Triage.** `close_night` names the tasks that failed; open their logs, whose first error line
 says what to do.
 
-- `load_*`: a source is unreachable, or its table changed. Each table is one transaction, so
-  clearing the task repeats it safely.
+- `load_*`: a source is unreachable, its table changed, or too many of its rows are gone (then
+  nothing was deleted). Each table is one transaction, so clearing the task repeats it safely; the
+  page of `extract_load` says more.
 - `build_*`: a model or a test failed; it is named in the log. Clearing the task builds only what
   failed and what hangs on it.
 - `pass_gate`: the data is bad. Yesterday's predictions stay. Read the Data Docs first.
@@ -27,7 +28,7 @@ the last one loaded is refused.
 from airflow.sdk import DAG
 
 from dags.stages.common import DEFAULT_ARGS, as_of_param, first_night
-from dags.stages.extract_load import extract_load
+from dags.stages.extract_load import extract_load, load_params
 from dags.stages.models import batch_inference, train_models
 from dags.stages.night import close_night, write_run_page
 from dags.stages.transform import transform
@@ -43,7 +44,7 @@ with DAG(
     start_date=FIRST_NIGHT,
     catchup=True,
     max_active_runs=1,
-    params={"as_of": as_of_param()},
+    params={"as_of": as_of_param(), **load_params()},
     default_args=DEFAULT_ARGS,
     tags=["amato", "nightly"],
 ):

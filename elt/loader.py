@@ -20,7 +20,7 @@ from psycopg import pq, sql
 
 from elt import contract as contracts
 from elt import state
-from elt.batch import Window
+from elt.batch import Batch, Window
 from elt.contract import Contract
 from elt.digest import Buckets, Digest
 from elt.merge import Changes, Merge
@@ -208,7 +208,7 @@ class _Load:
         after = None if lag else self.former[1]
         return replace(window, start=self.former[0].astimezone(UTC) - lag, after=after)
 
-    def _take(self, batches: Iterator[Any]) -> None:
+    def _take(self, batches: Iterator[Batch]) -> None:
         """Stage rows; those with fields that got a column just now are read once more."""
         self.staging.take(batches, self.contract.read)
         while added := self._follow_fields():
@@ -263,7 +263,7 @@ class _Load:
             for keys in reconciliation.late_keys():
                 self.staging.take(self.source.read_keys(keys), self.contract.read)
         if self.window.start is not None:
-            self.staging.take(self.source.read_nameless(), self.contract.read)
+            self.staging.take(self._unseen(self.source.read_nameless()), self.contract.read)
         self.conn.execute("truncate amato_late")
         self._take(iter(()))
         self.staging.reject_repeated_keys()
@@ -273,6 +273,14 @@ class _Load:
         if gone or self.late:
             self._merge()
         self._check_budget()
+
+    def _unseen(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Rows without a key, but for those that the window held."""
+        rows = self.conn.execute("select source_key from amato_rejected where key is null")
+        seen = {source_key for (source_key,) in rows.fetchall()}
+        for batch in batches:
+            fresh = tuple(entry for entry in batch.rejected if entry.source_key not in seen)
+            yield replace(batch, rejected=fresh)
 
     def _check_budget(self) -> None:
         fresh = state.newly_rejected(self.conn, self.spec)

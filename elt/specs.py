@@ -389,3 +389,12 @@ MONGO = (
 )
 
 SPECS: tuple[TableSpec, ...] = MYSQL + POSTGRES + MONGO
+
+_LARGE = (
+    *("page_views", "events", "product_interactions", "search_queries", "transaction_items"),
+    *("sessions", "transactions", "campaign_performance"),
+)
+LARGEST_FIRST: tuple[TableSpec, ...] = tuple(
+    sorted(SPECS, key=lambda spec: _LARGE.index(spec.name) if spec.name in _LARGE else len(_LARGE))
+)
+"""The order to load in, so that no large table is begun last."""
