@@ -277,10 +277,14 @@ class _Load:
     def _unseen(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Rows without a key, but for those that the window held."""
         rows = self.conn.execute("select source_key from amato_rejected where key is null")
+        # Now, and not in the generator: while it runs, the connection is copying.
         seen = {source_key for (source_key,) in rows.fetchall()}
-        for batch in batches:
+
+        def unseen(batch: Batch) -> Batch:
             fresh = tuple(entry for entry in batch.rejected if entry.source_key not in seen)
-            yield replace(batch, rejected=fresh)
+            return replace(batch, rejected=fresh)
+
+        return map(unseen, batches)
 
     def _check_budget(self) -> None:
         fresh = state.newly_rejected(self.conn, self.spec)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import Metadata, Param, get_current_context, task, task_group
+from airflow.sdk import Param, get_current_context, task, task_group
 
 from dags.stages.common import run_as_of, table_asset
 from dags.stages.connections import CONNECTION_OF_SYSTEM, SOURCES, warehouse
@@ -80,7 +79,7 @@ def load_table(system: str, table: str, night: dict[str, Any]) -> dict[str, Any]
 
 
 @task(outlets=RAW_ASSETS)
-def check_load(night: dict[str, Any]) -> Iterator[Any]:
+def check_load(night: dict[str, Any]) -> dict[str, int]:
     """Check that every table of the night was loaded, and that no row is unaccounted for.
 
     Each table's asset event carries what its load did.
@@ -91,13 +90,15 @@ def check_load(night: dict[str, Any]) -> Iterator[Any]:
     with warehouse("amato_loader") as conn:
         totals = check_night(conn, Night.from_json(night))
         loads = read_loads(conn, Night.from_json(night))
+    events = get_current_context()["outlet_events"]
     for asset in RAW_ASSETS:
-        yield Metadata(asset, extra=loads[asset.name])
+        events[asset].extra = loads[asset.name]
     log.info(
         "%(tables)s tables: %(read)s rows read, %(inserted)s inserted, %(updated)s updated, "
         "%(deleted)s deleted, %(rejected)s rejected",
         totals,
     )
+    return totals
 
 
 @task_group
