@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -27,33 +26,11 @@ from tests.integration.elt.support import (
     Shop,
     at,
     load_night,
-    open_source,
     query,
     spec_of,
 )
 
 Warehouse = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def shop(mysql_url: str) -> Iterator[Shop]:
-    with open_source("mysql", mysql_url) as source:
-        assert isinstance(source, Shop)
-        yield source
-
-
-@pytest.fixture
-def marketing(marketing_url: str) -> Iterator[Marketing]:
-    with open_source("postgres", marketing_url) as source:
-        assert isinstance(source, Marketing)
-        yield source
-
-
-@pytest.fixture
-def clicks(mongo_url: str) -> Iterator[Clicks]:
-    with open_source("mongo", mongo_url) as source:
-        assert isinstance(source, Clicks)
-        yield source
 
 
 def load(conn: Warehouse, client: Any, spec: TableSpec, day: int = 2) -> LoadResult:
