@@ -14,7 +14,7 @@ add column source_rows bigint,
 add column source_checksum text,
 add column raw_rows bigint,
 add column raw_checksum text,
-add column differences text [] not null default '{}';
+add column differences text[] not null default '{}';
 
 -- One row per difference between a source table and its contract. first_as_of is the night
 -- that met it first, last_as_of the last one that did.

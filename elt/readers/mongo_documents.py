@@ -15,6 +15,7 @@ from elt import batch as limits
 from elt.batch import Batch, Rejected, rejected
 from elt.documents import DocumentFit, document_fit_for, escape_text, key_text, raw_type_of
 from elt.extended_json import canonical
+from elt.readers.mongo_columns import ColumnJoiner
 from elt.specs import TableSpec
 
 Document = dict[str, Any]
@@ -38,6 +39,7 @@ class DocumentConverter:
             (column.name, document_fit_for(column.type)) for column in spec.columns
         )
         self.declared = frozenset(column.name for column in spec.all_columns)
+        self.joiner = ColumnJoiner(spec)
         self.undeclared: defaultdict[str, set[str | None]] = defaultdict(set)
 
     def batches(self, reply: bytes) -> Iterator[Batch]:
@@ -64,6 +66,9 @@ class DocumentConverter:
         return self._batch(documents, broken)
 
     def _batch(self, documents: list[Document], broken: list[Rejected]) -> Batch:
+        data = self.joiner.join(documents)
+        if data is not None:
+            return Batch(len(documents), data, tuple(broken))
         lines: list[str] = []
         for document in documents:
             key = key_text(document.get("_id"))
