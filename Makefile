@@ -46,7 +46,7 @@ down: ## stop everything; the data stays
 	$(STACK) down
 
 .PHONY: status
-status: install ## show every service
+status: install ## show every service, and how fresh each table is
 	@$(STACK) status
 
 .PHONY: clean

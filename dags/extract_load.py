@@ -10,19 +10,28 @@ every night.
 **Triage.** A red `load_*` task names its table and the reason in its first error line. Each table
 is one transaction and the night's upper bound is fixed when the night is opened, so clearing the
 task repeats it safely. A night older than the last one loaded is refused: raw only moves forward.
+
+- *source is empty*, *too much of the source is gone*: nothing was deleted. Look at the source; if
+  the rows were really deleted, run this with `allow_deletes`.
+- *column ... cannot hold that*: the source changed a column's type. Put it back, or change
+  `elt/specs.py` and raw's column together.
+- *rows cannot be loaded*: see `elt.rejected_rows` for each row's reason. Every load tries the open
+  ones again, so that after a fix a run of this DAG for the same `as_of` replays them.
+- Rows that changed without moving their cursor are seen within the lag only: `full_refresh` reads
+  everything.
 """
 
 from airflow.sdk import DAG
 
 from dags.stages.common import BY_HAND, as_of_param
-from dags.stages.extract_load import extract_load
+from dags.stages.extract_load import extract_load, load_params
 from dags.stages.night import finish_run, write_run_page
 
 with DAG(
     dag_id="extract_load",
     description="The three sources into the warehouse's raw schemas",
     doc_md=__doc__,
-    params={"as_of": as_of_param()},
+    params={"as_of": as_of_param(), **load_params()},
     tags=["amato", "warehouse"],
     **BY_HAND,
 ):

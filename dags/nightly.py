@@ -15,8 +15,9 @@ says what to do.
 
 - `add_source_days` (only with `DEMO=1`): skipped where no generated company stands, or where it
   has lived up to this night already; clearing it adds nothing twice.
-- `load_*`: a source is unreachable, or its table changed. Each table is one transaction, so
-  clearing the task repeats it safely.
+- `load_*`: a source is unreachable, its table changed, or too many of its rows are gone (then
+  nothing was deleted). Each table is one transaction, so clearing the task repeats it safely; the
+  page of `extract_load` says more.
 - `build_*`: a model or a test failed; it is named in the log. Clearing the task builds only what
   failed and what hangs on it.
 - `pass_gate`: the data is bad. Yesterday's predictions stay. Read the Data Docs first.
@@ -31,7 +32,7 @@ the last one loaded is refused.
 from airflow.sdk import DAG
 
 from dags.stages.common import DEFAULT_ARGS, as_of_param, demo_mode, first_night
-from dags.stages.extract_load import extract_load
+from dags.stages.extract_load import extract_load, load_params
 from dags.stages.models import batch_inference, train_models
 from dags.stages.night import close_night, write_run_page
 from dags.stages.source import add_source_days
@@ -48,7 +49,7 @@ with DAG(
     start_date=FIRST_NIGHT,
     catchup=True,
     max_active_runs=1,
-    params={"as_of": as_of_param()},
+    params={"as_of": as_of_param(), **load_params()},
     default_args=DEFAULT_ARGS,
     tags=["amato", "nightly"],
 ):

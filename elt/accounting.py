@@ -64,6 +64,25 @@ def check_night(conn: psycopg.Connection[Any], night: Night) -> dict[str, int]:
     return totals
 
 
+def read_loads(conn: psycopg.Connection[Any], night: Night) -> dict[str, dict[str, Any]]:
+    """What the night's batch did to each raw table, by its name, ready for JSON."""
+    rows = conn.execute(
+        """
+        select distinct on (source_system, source_table)
+            format('raw_%%s.%%s', source_system, source_table),
+            to_jsonb(l) - '{log_id, source_system, source_table}'::text[] || jsonb_build_object(
+                'written', inserted + updated,
+                'rows_per_second', round((read / nullif(seconds, 0))::numeric)
+            )
+        from elt.load_log as l
+        where batch_id = %s
+        order by source_system, source_table, log_id desc
+        """,
+        (night.batch_id,),
+    ).fetchall()
+    return dict(rows)
+
+
 def newest_night(conn: psycopg.Connection[Any]) -> date:
     """The newest night that was opened, which the marts show.
 

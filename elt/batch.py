@@ -17,13 +17,16 @@ KEY_BYTES = 1_000
 
 @dataclass(frozen=True)
 class Window:
-    """The half-open range of cursor values that a night reads: everything before ``end``.
+    """The half-open range of cursor values that a night reads: from ``start`` up to ``end``.
 
-    A row without a cursor value is always inside. (The incremental engine will add the
-    lower bound here.)
+    A row whose cursor says nothing is always inside. Without a ``start`` everything before
+    ``end`` is. ``after`` is the other half of a compound watermark: of the rows exactly at
+    ``start``, only those with a higher key are inside.
     """
 
     end: datetime
+    start: datetime | None = None
+    after: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,12 @@ class Batch:
     """Rows of one table, ready for COPY.
 
     ``data`` holds ``rows`` lines of COPY's text format, UTF-8, with the key, the declared
-    columns and ``_extra`` in the order of the spec. ``held`` are the keys of rows whose
-    cursor lies at or after the night's bound. ``expected`` is set in the first batch of a
-    read only: how many rows the source counted in the same snapshot, held ones included.
+    columns and ``_extra`` in the order of the spec. ``expected`` is set in the first batch
+    of a read by window only: how many rows the source counted in the same snapshot.
     """
 
     rows: int
     data: bytes
-    held: tuple[str, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     expected: int | None = None
 

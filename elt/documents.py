@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any
 
+from bson import json_util
+from bson.binary import USER_DEFINED_SUBTYPE, Binary
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.objectid import ObjectId
@@ -18,6 +21,7 @@ from elt.values import INT_BITS, Fit, fit_for
 # Returns the value as COPY text, or None where it does not fit.
 DocumentFit = Callable[[Any], str | None]
 
+_NAIVE = json_util.CANONICAL_JSON_OPTIONS.with_options(tz_aware=False)
 _SPECIAL = re.compile(r"[\\\n\r\t\0]")
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _AMBIGUOUS = re.compile(r'["{\[]|(?:[0-9a-f]{24}|true|false)\Z')
@@ -37,6 +41,8 @@ def document_fit_for(raw_type: str) -> DocumentFit:
         "text": _fit_text,
         "timestamptz": _fit_timestamp,
         "jsonb": _fit_nested,
+        "boolean": _fit_bool,
+        "double precision": _fit_float,
     }
     if raw_type not in fits:
         raise ValueError(f"no reader for raw columns of type {raw_type!r}: add it here")
@@ -57,6 +63,41 @@ def key_text(value: Any) -> str | None:
     if isinstance(value, str) and "\0" not in value:
         return f'"{value}"' if _AMBIGUOUS.match(value) else value
     return canonical({"_": value})[len(b'{"_": ') : -1].decode()
+
+
+def key_value(key: str) -> Any:
+    """The ``_id`` that :func:`key_text` wrote."""
+    if re.fullmatch(r"[0-9a-f]{24}", key):
+        return ObjectId(key)
+    if key.startswith('"'):
+        return key[1:-1]
+    if key in ("true", "false"):
+        return key == "true"
+    if not key.startswith("{"):
+        return key
+    value = json_util.loads(f'{{"_": {key}}}', json_options=_NAIVE)["_"]
+    if isinstance(value, Binary) and value.subtype == USER_DEFINED_SUBTYPE:
+        # A text with NUL.
+        return value.decode()
+    return value
+
+
+def raw_type_of(value: Any) -> str | None:
+    """The raw type for values like this one, or None where no simple type holds them."""
+    for types, raw_type in _RAW_TYPES:
+        if type(value) in types:
+            return raw_type
+    return None
+
+
+_RAW_TYPES: tuple[tuple[tuple[type, ...], str], ...] = (
+    ((str,), "text"),
+    ((int, Int64), "bigint"),
+    ((float,), "double precision"),
+    ((bool,), "boolean"),
+    ((datetime,), "timestamptz"),
+    ((dict, list), "jsonb"),
+)
 
 
 def escape_text(value: str) -> str | None:
@@ -89,6 +130,16 @@ def _fit_numeric(fit: Fit, value: Any) -> str | None:
 def _fit_timestamp(value: Any) -> str | None:
     # A Date outside of the years 1 to 9999 is decoded as DatetimeMS, and does not fit.
     return f"{value.isoformat()}+00" if type(value) is datetime else None
+
+
+def _fit_bool(value: Any) -> str | None:
+    return ("t" if value else "f") if type(value) is bool else None
+
+
+def _fit_float(value: Any) -> str | None:
+    if type(value) is not float or not math.isfinite(value):
+        return None
+    return None if value == 0 and math.copysign(1, value) < 0 else repr(value)
 
 
 def _fit_nested(value: Any) -> str | None:

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from typing import Any, cast
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 import psycopg
 
-from elt.batch import Batch, Window
 from elt.loader import LoadResult, load
 from elt.nights import Night
+from elt.options import LoadOptions
 from elt.readers import mongo, mysql, postgres
+from elt.readers.snapshot import Snapshot
 from elt.specs import TableSpec
 
 log = logging.getLogger(__name__)
 
-Extract = Callable[[Any, TableSpec, Window], Iterator[Batch]]
+Open = Callable[[Any, TableSpec, datetime], AbstractContextManager[Snapshot]]
 
-_READERS: dict[str, Extract] = {
-    "mysql": mysql.extract,
-    "postgres": postgres.extract,
-    "mongo": mongo.extract,
+_READERS: dict[str, Open] = {
+    "mysql": mysql.snapshot,
+    "postgres": postgres.snapshot,
+    "mongo": mongo.snapshot,
 }
 
 
 def extract_and_load(
-    source: Any, conn: psycopg.Connection[Any], spec: TableSpec, night: Night
+    source: Any,
+    conn: psycopg.Connection[Any],
+    spec: TableSpec,
+    night: Night,
+    options: LoadOptions | None = None,
 ) -> LoadResult:
     """Read one table and load it.
 
@@ -35,19 +42,23 @@ def extract_and_load(
     or a pymongo ``Database``. ``conn`` is the warehouse, acting as ``amato_loader``.
 
     Raises:
-        SourceError: the source lacks the table or its key.
-        CountMismatchError, StaleBatchError, TableBusyError: see :func:`elt.loader.load`.
+        SourceError: the source lacks the table or its key, or a column is of another type.
+        CountMismatchError, StaleBatchError, TableBusyError, TooManyDeletionsError,
+        TooManyRejectedError: see :func:`elt.loader.load`.
     """
-    batches = _READERS[spec.system](source, spec, night.window(spec))
-    # Closing ends the source's snapshot also where the load fails in the middle.
-    with closing(cast("Any", batches)):
-        result = load(conn, spec, batches, night)
+    end = night.window(spec).end
+    result = load(conn, spec, partial(_READERS[spec.system], source, spec, end), night, options)
+    for difference in result.differences:
+        log.warning("%s: source and contract differ: %s", result.table, difference)
     log.info(
-        "%s as of %s: read %d, inserted %d, updated %d, deleted %d, unchanged %d, rejected %d, "
-        "waiting %d; %.1f MB in %.2f s, %.0f rows/s",
+        "%s as of %s, %s: read %d (%d behind the watermark), inserted %d, updated %d, deleted %d, "
+        "unchanged %d, rejected %d, waiting %d; %.1f MB in %.2f s, %.0f rows/s; %d rows with "
+        "checksum %s in source and raw",
         result.table,
         night.as_of,
+        f"from {result.window_start}" if result.window_start else "all",
         result.read,
+        result.late,
         result.inserted,
         result.updated,
         result.deleted,
@@ -57,5 +68,27 @@ def extract_and_load(
         result.bytes / 1e6,
         result.seconds,
         result.rows_per_second,
+        result.raw_rows,
+        result.raw_checksum,
     )
     return result
+
+
+def replay_rejected(
+    source: Any, conn: psycopg.Connection[Any], spec: TableSpec, night: Night
+) -> LoadResult | None:
+    """Load what was rejected and can be loaded now; None where nothing is open.
+
+    Every load looks for the open rejected rows again, so that this is one more load of the
+    night: after a fix there is no need to wait for the next one.
+
+    Raises:
+        As :func:`extract_and_load`.
+    """
+    with conn.transaction():
+        row = conn.execute(
+            "select exists (select from elt.rejected_rows where source_system = %s"
+            " and source_table = %s and resolved_at is null)",
+            (spec.system, spec.name),
+        ).fetchone()
+    return extract_and_load(source, conn, spec, night) if row and row[0] else None

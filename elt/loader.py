@@ -1,40 +1,60 @@
-"""Loads one table for one night: a plain full comparison, in one transaction.
+"""Loads one table for one night, in one transaction.
 
-The incremental engine replaces what is compared, not this frame: stage, fence, merge, log
-and watermark together, or nothing at all.
+The rows of the night's window are staged and merged; then the digests of source and raw are
+compared, and what else differs is read by key, merged, or deleted; then counts and checksums
+of both sides must agree. Merge, watermark and log are written together, or nothing at all.
 """
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, timedelta
 from typing import Any
 
 import psycopg
 from psycopg import pq, sql
 
-from elt.batch import Batch
-from elt.merge import Merge
+from elt import contract as contracts
+from elt import state
+from elt.batch import Batch, Window
+from elt.contract import Contract
+from elt.digest import Buckets, Digest
+from elt.merge import Changes, Merge
 from elt.nights import Night, fence
-from elt.raw import column_list, ensure_raw
+from elt.options import LoadOptions
+from elt.raw import ensure_raw, raw_table
+from elt.readers.snapshot import Snapshot
+from elt.reconcile import CountMismatchError, Proof, Reconciliation, TooManyDeletionsError
 from elt.specs import TableSpec
+from elt.staging import Filling, Staged, Staging
+from elt.state import Watermark
 
-__all__ = ["CountMismatchError", "LoadResult", "TableBusyError", "ensure_raw", "load"]
-
-log = logging.getLogger(__name__)
+__all__ = [
+    "CountMismatchError",
+    "LoadResult",
+    "TableBusyError",
+    "TooManyDeletionsError",
+    "TooManyRejectedError",
+    "ensure_raw",
+    "load",
+]
 
 # A second runner waits this long for the first one of the same table.
 LOCK_TIMEOUT = "15min"
-
-
-class CountMismatchError(RuntimeError):
-    """Rows were lost or doubled between the source and raw; nothing was changed."""
+# So many rows of a table may always be rejected.
+FEW_REJECTED = 100
 
 
 class TableBusyError(RuntimeError):
     """Another runner has been loading the same table for too long."""
+
+
+class TooManyRejectedError(RuntimeError):
+    """More rows cannot be loaded than the table's budget allows; nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +62,9 @@ class LoadResult:
     """What one load did, in rows of the source (``deleted``: in live versions).
 
     ``read = inserted + updated + unchanged + rejected``; rows that wait for a later night
-    (``held``) are not read. ``bytes`` is what went through COPY; ``seconds`` is wall time.
+    (``held``) are not read. ``late`` of the rows read were not in the window: reconciliation
+    found them. ``bytes`` is what went through COPY; ``seconds`` is wall time.
+    ``differences`` says how the source differs from the table's contract.
     """
 
     table: str
@@ -53,8 +75,15 @@ class LoadResult:
     unchanged: int
     rejected: int
     held: int
+    late: int
     bytes: int
     seconds: float
+    source_rows: int
+    source_checksum: str
+    raw_rows: int
+    raw_checksum: str
+    window_start: str | None
+    differences: tuple[str, ...] = ()
 
     @property
     def rows_per_second(self) -> float:
@@ -62,66 +91,277 @@ class LoadResult:
         return self.read / self.seconds if self.seconds else 0.0
 
 
-@dataclass
-class _Staged:
-    """What went into the staging tables."""
-
-    rows: int = 0
-    held: int = 0
-    rejected: int = 0
-    bytes: int = 0
-    expected: int | None = None
-
-
 def load(
-    conn: psycopg.Connection[Any], spec: TableSpec, batches: Iterable[Batch], night: Night
+    conn: psycopg.Connection[Any],
+    spec: TableSpec,
+    snapshot: Callable[[], Any],
+    night: Night,
+    options: LoadOptions | None = None,
 ) -> LoadResult:
     """Bring the raw table to what the source holds; all of it, or on any error nothing.
 
-    The connection must have no open transaction.
+    The connection must have no open transaction. ``snapshot`` opens the view of the source,
+    as a context manager: after the table's lock is taken, so that of two runners the later
+    one sees the later source.
 
     Raises:
-        CountMismatchError: not every row that the source counted arrived.
+        CountMismatchError: not every row arrived, or the two sides differ after the load.
+        TooManyDeletionsError: the source lost implausibly many rows.
+        TooManyRejectedError: more rows cannot be loaded than the budget allows.
+        IncompatibleColumnError: a column's declared type changed into one raw cannot hold.
         StaleBatchError: a newer attempt at this night, or a newer night, has taken over.
         TableBusyError: another runner holds the table.
     """
     if conn.info.transaction_status != pq.TransactionStatus.IDLE:
         raise ValueError("load needs a connection without an open transaction: commit it first")
     start = time.monotonic()
-    merge = Merge(conn, spec, night)
     with conn.transaction():
-        # First the lock, then the read: of two runners the later one sees the later source.
         _lock(conn, spec)
         fence(conn, night, hold=False)
-        merge.create_staging()
-        staged = _stage(conn, spec, batches)
-        _check(spec, staged)
-        repeated = merge.reject_repeated_keys()
-        changes = merge.apply()
-        live, same = merge.live_and_same()
-        if same != staged.rows - repeated:
-            raise CountMismatchError(
-                f"{spec.raw_name}: {staged.rows - repeated} rows were staged, but only {same} of "
-                "them are live in raw after the merge; nothing was changed"
-            )
-        merge.record_rejected()
-        merge.record_watermark()
-        result = LoadResult(
-            table=spec.raw_name,
-            read=staged.rows + staged.rejected,
-            inserted=changes.inserted,
-            updated=changes.updated,
-            deleted=changes.deleted,
-            unchanged=changes.unchanged,
-            rejected=staged.rejected + repeated,
-            held=staged.held,
-            bytes=staged.bytes,
-            seconds=time.monotonic() - start,
-        )
-        _record(conn, spec, night, result, live)
+        with snapshot() as opened:
+            run = _Load(conn, spec, opened, night, options or LoadOptions())
+            proof = run.bring()
+        result = run.result(proof, start)
+        run.record(result, proof)
         # Last, and held until the commit: nobody can overtake in between.
         fence(conn, night, hold=True)
     return result
+
+
+@dataclass
+class _Load:
+    """One load in progress."""
+
+    conn: psycopg.Connection[Any]
+    spec: TableSpec
+    source: Snapshot
+    night: Night
+    options: LoadOptions
+    changes: Changes = field(default_factory=Changes)
+    read: int = 0
+    rejected: int = 0
+    late: int = 0
+    bytes: int = 0
+    held: int = 0
+
+    def bring(self) -> Proof:
+        """Do the work; returns the proof that raw is what the source is."""
+        self._agree()
+        self.former = state.read_watermark(self.conn, self.spec)
+        empty = state.is_empty(self.conn, self.spec)
+        self.window = self._window(empty)
+        kind = Filling if empty else Staging
+        self.staging: Staging = kind(self.conn, self.contract.raw)
+        self.staging.create()
+        self.held = self.staging.hold(self.source.held())
+        reconciliation = Reconciliation(
+            self.conn, self.contract.raw, with_cursor=self.source.has_cursor
+        )
+        if isinstance(self.staging, Filling):
+            self.staging.begin(self.night.batch_id, self.night.as_of)
+        self._take(self.source.read(self.window))
+        expected = self.staging.staged.expected
+        if self.window.start is not None and expected != self._arrived(self.staging.staged):
+            raise self._mismatch(expected)
+        buckets = self.source.buckets(*reconciliation.key_range())
+        with _started(self.source.digest, buckets) as digest:
+            self._merge_window()
+            source = digest.result()
+        if self.window.start is None:
+            self._check_all_arrived(source)
+        self._reconcile(reconciliation, source, buckets)
+        return reconciliation.prove()
+
+    def _agree(self) -> None:
+        self._use(contracts.agree(self.conn, self.spec, self.source.columns))
+        self._use(self.contract)
+        self.source.sample()
+        self._follow_fields()
+
+    def _use(self, contract: Contract) -> None:
+        self.contract = contract
+        self.source.use(contract.read)
+
+    def _follow_fields(self) -> tuple[str, ...]:
+        """Add columns for the new fields that the source met."""
+        contract, added = contracts.add_fields(self.conn, self.contract, self.source.fields())
+        self.contract = contract
+        if added:
+            self._use(contract)
+        return added
+
+    def _window(self, empty: bool) -> Window:
+        """What to read: from the watermark less the lag, the trailing days, or everything."""
+        window = self.night.window(self.spec)
+        everything = (
+            empty
+            or self.options.full_refresh
+            or self.spec.change == "whole"
+            or not self.source.has_cursor
+            or self.former is None
+        )
+        if everything or self.former is None:
+            return window
+        if self.spec.change == "restated":
+            return replace(window, start=window.end - timedelta(days=self.spec.trailing_days))
+        lag = self.spec.lag if self.options.lag is None else self.options.lag
+        after = None if lag else self.former[1]
+        return replace(window, start=self.former[0].astimezone(UTC) - lag, after=after)
+
+    def _take(self, batches: Iterator[Batch]) -> None:
+        """Stage rows; those with fields that got a column just now are read once more."""
+        self.staging.take(batches, self.contract.read)
+        while added := self._follow_fields():
+            self.staging.spec = self.contract.raw
+            if self.staging.take_back(added):
+                for keys in self._late_keys():
+                    self.staging.take(self.source.read_keys(keys), self.contract.read)
+                self.conn.execute("truncate amato_late")
+
+    def _late_keys(self) -> Iterator[list[str]]:
+        rows = self.conn.execute("select key::text from amato_late order by key").fetchall()
+        keys = [key for (key,) in rows]
+        for at in range(0, len(keys), 5_000):
+            yield keys[at : at + 5_000]
+
+    def _merge_window(self) -> None:
+        staging = self.staging
+        if isinstance(staging, Filling):
+            staging.finish()
+            self.watermark = state.highest(self.conn, self.contract.raw, raw_table(self.spec))
+            self._account(Changes(inserted=staging.staged.rows))
+        else:
+            staging.reject_repeated_keys()
+            stage = sql.Identifier("amato_stage")
+            self.watermark = state.highest(self.conn, self.contract.raw, stage)
+            self._merge()
+
+    def _merge(self) -> None:
+        merge = Merge(self.conn, self.contract.raw, self.night)
+        changes = merge.apply()
+        same, rows = merge.same(), self.staging.staged.rows
+        if same != rows:
+            raise CountMismatchError(
+                f"{self.spec.raw_name}: {rows} rows were staged, but only {same} of them are live "
+                "in raw after the merge; nothing was changed"
+            )
+        self._account(changes)
+
+    def _account(self, changes: Changes) -> None:
+        staged = self.staging.staged
+        self.changes += changes
+        self.read += staged.rows + staged.rejected
+        self.rejected += staged.rejected
+        self.bytes += staged.bytes
+
+    def _reconcile(self, reconciliation: Reconciliation, source: Digest, buckets: Buckets) -> None:
+        different = reconciliation.compare(source, buckets)
+        if different:
+            reconciliation.fetch_pairs(self.source)
+        self.staging.next_stage()
+        if reconciliation.find_late(window=self.window.start is not None):
+            for keys in reconciliation.late_keys():
+                self.staging.take(self.source.read_keys(keys), self.contract.read)
+        if self.window.start is not None:
+            self.staging.take(self._unseen(self.source.read_nameless()), self.contract.read)
+        self.conn.execute("truncate amato_late")
+        self._take(iter(()))
+        self.staging.reject_repeated_keys()
+        self.late = self.staging.staged.rows + self.staging.staged.rejected
+        gone = reconciliation.find_gone() if different else 0
+        reconciliation.check_deletions(gone, self.held, allowed=self.options.allow_deletes)
+        if gone or self.late:
+            self._merge()
+        self._check_budget()
+
+    def _unseen(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Rows without a key, but for those that the window held."""
+        rows = self.conn.execute("select source_key from amato_rejected where key is null")
+        # Now, and not in the generator: while it runs, the connection is copying.
+        seen = {source_key for (source_key,) in rows.fetchall()}
+
+        def unseen(batch: Batch) -> Batch:
+            fresh = tuple(entry for entry in batch.rejected if entry.source_key not in seen)
+            return replace(batch, rejected=fresh)
+
+        return map(unseen, batches)
+
+    def _check_budget(self) -> None:
+        fresh = state.newly_rejected(self.conn, self.spec)
+        budget = max(FEW_REJECTED, int(self.read * self.spec.max_rejected))
+        if fresh > budget:
+            (reason,) = self.conn.execute(
+                "select reason from amato_rejected group by 1 order by count(*) desc limit 1"
+            ).fetchone() or ("",)
+            raise TooManyRejectedError(
+                f"{self.spec.raw_name}: {fresh} of {self.read} rows cannot be loaded (most often: "
+                f"{reason}); the budget is {budget}; nothing was changed: mend the source, or "
+                "raise max_rejected in elt/specs.py"
+            )
+
+    def _arrived(self, staged: Staged) -> int:
+        return staged.rows + staged.rejected
+
+    def _check_all_arrived(self, source: Digest) -> None:
+        """A full read must have brought as many rows with a key as the source's digest has."""
+        named = self.conn.execute(
+            "select coalesce(sum(coalesce("
+            " substring(reason from '^repeated key: ([0-9]+)')::bigint, 1)), 0)::bigint"
+            " from amato_rejected where key is not null"
+        ).fetchone()
+        counted = sum(count for count, _ in source.values())
+        arrived = self.changes.inserted + self.changes.updated + self.changes.unchanged
+        if counted != arrived + int(named[0] if named else 0):
+            raise self._mismatch(counted)
+
+    def _mismatch(self, expected: int | None) -> CountMismatchError:
+        staged = self.staging.staged
+        return CountMismatchError(
+            f"{self.spec.raw_name}: the source counts {expected} rows, but {self._arrived(staged)} "
+            f"arrived ({staged.rows} to load, {staged.rejected} rejected); nothing was changed: "
+            "run the task again"
+        )
+
+    def result(self, proof: Proof, start: float) -> LoadResult:
+        """What was done."""
+        return LoadResult(
+            table=self.spec.raw_name,
+            read=self.read,
+            inserted=self.changes.inserted,
+            updated=self.changes.updated,
+            deleted=self.changes.deleted,
+            unchanged=self.changes.unchanged,
+            rejected=self.rejected,
+            held=self.held,
+            late=self.late,
+            bytes=self.bytes,
+            seconds=time.monotonic() - start,
+            source_rows=proof.source_rows,
+            source_checksum=proof.source_checksum,
+            raw_rows=proof.raw_rows,
+            raw_checksum=proof.raw_checksum,
+            window_start=None if self.window.start is None else self.window.start.isoformat(),
+            differences=tuple(map(str, self.contract.differences)),
+        )
+
+    def record(self, result: LoadResult, proof: Proof) -> None:
+        """Write what the load leaves in ``elt``."""
+        state.record_rejected(self.conn, self.spec, self.night)
+        contracts.record(self.conn, self.spec, self.contract.differences, self.night.as_of)
+        state.move_watermark(self.conn, self.spec, self.night, self._new_watermark())
+        _record(self.conn, self.spec, self.night, result, self.window, proof.live)
+
+    def _new_watermark(self) -> Watermark | None:
+        """The highest of what was read; it never goes back."""
+        marks = [mark for mark in (self.watermark, self.former) if mark is not None]
+        return max(marks, key=lambda mark: mark[0], default=None)
+
+
+@contextmanager
+def _started(work: Callable[[Buckets], Digest], buckets: Buckets) -> Iterator[Future[Digest]]:
+    """Let the source add up its digest while the warehouse merges."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(work, buckets)
 
 
 def _lock(conn: psycopg.Connection[Any], spec: TableSpec) -> None:
@@ -139,47 +379,13 @@ def _lock(conn: psycopg.Connection[Any], spec: TableSpec) -> None:
         ) from error
 
 
-def _stage(conn: psycopg.Connection[Any], spec: TableSpec, batches: Iterable[Batch]) -> _Staged:
-    for name, value in {"timezone": "UTC", "datestyle": "ISO, YMD", "work_mem": "64MB"}.items():
-        conn.execute("select set_config(%s, %s, true)", (name, value))
-    rows = sql.SQL("copy amato_stage ({}) from stdin with (encoding 'UTF8')").format(
-        column_list(spec)
-    )
-    staged = _Staged()
-    with conn.cursor() as cursor:
-        for batch in batches:
-            if batch.expected is not None:
-                staged.expected = batch.expected
-            if batch.rows:
-                with cursor.copy(rows) as copy:
-                    copy.write(batch.data)
-                staged.rows += cursor.rowcount
-                staged.bytes += len(batch.data)
-            if batch.held:
-                with cursor.copy("copy amato_held from stdin") as copy:
-                    for key in batch.held:
-                        copy.write_row((key,))
-                staged.held += len(batch.held)
-            if batch.rejected:
-                with cursor.copy("copy amato_rejected from stdin") as copy:
-                    for entry in batch.rejected:
-                        copy.write_row((entry.source_key, entry.key, entry.reason, entry.payload))
-                staged.rejected += len(batch.rejected)
-    return staged
-
-
-def _check(spec: TableSpec, staged: _Staged) -> None:
-    total = staged.rows + staged.rejected + staged.held
-    if staged.expected != total:
-        raise CountMismatchError(
-            f"{spec.raw_name}: the source counts {staged.expected} rows, but {total} arrived "
-            f"({staged.rows} to load, {staged.rejected} rejected, {staged.held} for a later "
-            "night); nothing was changed: run the task again"
-        )
-
-
 def _record(
-    conn: psycopg.Connection[Any], spec: TableSpec, night: Night, result: LoadResult, live: int
+    conn: psycopg.Connection[Any],
+    spec: TableSpec,
+    night: Night,
+    result: LoadResult,
+    window: Window,
+    live: int,
 ) -> None:
     loaded = result.inserted + result.updated + result.unchanged
     if result.read != loaded + result.rejected:
@@ -191,8 +397,10 @@ def _record(
         """
         insert into elt.load_log
             (batch_id, as_of, source_system, source_table, read, inserted, updated, deleted,
-             unchanged, rejected, bytes, seconds, raw_live)
-        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+             unchanged, rejected, bytes, seconds, raw_live, held, late, window_start, window_end,
+             source_rows, source_checksum, raw_rows, raw_checksum, differences)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
+                %s, %s)
         """,
         (
             night.batch_id,
@@ -208,5 +416,14 @@ def _record(
             result.bytes,
             result.seconds,
             live,
+            result.held,
+            result.late,
+            window.start,
+            window.end,
+            result.source_rows,
+            result.source_checksum,
+            result.raw_rows,
+            result.raw_checksum,
+            list(result.differences),
         ),
     )

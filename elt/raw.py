@@ -52,7 +52,15 @@ def raw_ddl(spec: TableSpec) -> tuple[sql.Composed, sql.Composed]:
             check (_valid_to > _valid_from)
         )
     """).format(table=raw_table(spec), key=key, key_type=sql.SQL(spec.key.type), columns=columns)
-    live = sql.SQL(
+    return table, live_index(spec)
+
+
+def live_index(spec: TableSpec) -> sql.Composed:
+    """The statement that creates the index of live versions."""
+    return sql.SQL(
         "create unique index if not exists {name} on {table} ({key}) where _valid_to is null"
-    ).format(name=sql.Identifier(f"{spec.name}_live"), table=raw_table(spec), key=key)
-    return table, live
+    ).format(
+        name=sql.Identifier(f"{spec.name}_live"),
+        table=raw_table(spec),
+        key=sql.Identifier(spec.key.name),
+    )

@@ -8,6 +8,7 @@ sources against it. Column types are PostgreSQL types, as the raw table has them
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 System = Literal["mysql", "postgres", "mongo"]
@@ -31,6 +32,10 @@ class TableSpec:
     None where the source keeps none. ``change`` says how rows change: ``mutable`` (updates
     move the cursor), ``append`` (rows are only added), ``restated`` (the last days are
     corrected), ``whole`` (small, and compared whole).
+
+    ``lag`` is how far behind the watermark each night reads again; ``trailing_days`` how many
+    days of a restated table are read each night. A load fails that would delete more than the
+    share ``max_deleted`` of the live rows, or reject more than ``max_rejected`` of those read.
     """
 
     system: System
@@ -40,6 +45,10 @@ class TableSpec:
     cursor: str | None
     change: Change
     columns: tuple[Column, ...]
+    lag: timedelta = timedelta(hours=1)
+    trailing_days: int = 35
+    max_deleted: float = 0.2
+    max_rejected: float = 0.01
 
     @property
     def raw_schema(self) -> str:
@@ -380,3 +389,12 @@ MONGO = (
 )
 
 SPECS: tuple[TableSpec, ...] = MYSQL + POSTGRES + MONGO
+
+_LARGE = (
+    *("page_views", "events", "product_interactions", "search_queries", "transaction_items"),
+    *("sessions", "transactions", "campaign_performance"),
+)
+LARGEST_FIRST: tuple[TableSpec, ...] = tuple(
+    sorted(SPECS, key=lambda spec: _LARGE.index(spec.name) if spec.name in _LARGE else len(_LARGE))
+)
+"""The order to load in, so that no large table is begun last."""

@@ -35,7 +35,7 @@ INT_BITS = {"smallint": 16, "integer": 32, "bigint": 64}
 # Which kinds of source column a raw type takes. Others never fit, even where a cast would
 # succeed: text that happens to read as a number is still not a number.
 _TAKES: dict[str, frozenset[str]] = {
-    "text": frozenset({"text"}),
+    "text": frozenset({"text", "other"}),
     "smallint": frozenset({"int", "decimal"}),
     "integer": frozenset({"int", "decimal"}),
     "bigint": frozenset({"int", "decimal"}),
@@ -43,7 +43,13 @@ _TAKES: dict[str, frozenset[str]] = {
     "date": frozenset({"date"}),
     "timestamptz": frozenset({"datetime"}),
     "jsonb": frozenset({"json", "text"}),
+    "boolean": frozenset({"bool"}),
+    "double precision": frozenset({"float"}),
+    "bytea": frozenset({"bytes"}),
 }
+_LADDER = ("smallint", "integer", "bigint")
+_FLOAT = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]{1,3})?")
+_NUMERIC_DIGITS = 1_000
 
 
 def takes(raw_type: str, kind: Kind) -> bool:
@@ -65,17 +71,61 @@ def fit_for(raw_type: str, kind: Kind) -> Fit:
     if base in INT_BITS:
         return partial(_fit_int, 1 << (INT_BITS[base] - 1))
     if base == "numeric":
-        match = _NUMERIC_TYPE.fullmatch(raw_type)
-        if match is None:
-            raise ValueError(f"give {raw_type!r} a precision and a scale")
-        precision, scale = int(match[1]), int(match[2])
-        return partial(_fit_numeric, precision - scale, scale)
+        return partial(_fit_numeric, *_numeric_digits(raw_type))
     return {
         "text": _fit_text,
         "date": _fit_date,
         "timestamptz": _fit_timestamp,
         "jsonb": _fit_json,
+        "boolean": _fit_bool,
+        "double precision": _fit_float,
+        "bytea": _fit_bytes,
     }[base]
+
+
+def widened(raw_type: str, source_type: str) -> str:
+    """The raw type that holds all values of both; ``raw_type`` where it already does.
+
+    Integers widen along their sizes and into numeric, numeric in digits. Other types are
+    left as they are.
+    """
+    if raw_type in _LADDER and source_type in _LADDER:
+        return max(raw_type, source_type, key=_LADDER.index)
+    numeric = [part for part in (raw_type, source_type) if part.startswith("numeric")]
+    if len(numeric) + sum(part in _LADDER for part in (raw_type, source_type)) != 2:
+        return raw_type
+    if not numeric or "numeric" in numeric:
+        return "numeric" if "numeric" in numeric else raw_type
+    digits = [_digits(raw_type), _digits(source_type)]
+    whole, scale = (max(parts) for parts in zip(*digits, strict=True))
+    if (whole, scale) == digits[0]:
+        return raw_type
+    return f"numeric({whole + scale},{scale})"
+
+
+def holds(raw_type: str, source_type: str) -> bool:
+    """Whether every value of a source column of this natural type fits raw's as it is."""
+    if raw_type == source_type:
+        return not raw_type.startswith("double")
+    numbers = all(part in _LADDER or part.startswith("numeric") for part in (raw_type, source_type))
+    return numbers and widened(raw_type, source_type) == raw_type
+
+
+def _digits(type_: str) -> tuple[int, int]:
+    """Digits before and after the point that an integer or numeric type holds."""
+    if type_ in _LADDER:
+        return {"smallint": 5, "integer": 10, "bigint": 19}[type_], 0
+    return _numeric_digits(type_)
+
+
+def _numeric_digits(raw_type: str) -> tuple[int, int]:
+    if raw_type == "numeric":
+        return _NUMERIC_DIGITS, _NUMERIC_DIGITS
+    match = _NUMERIC_TYPE.fullmatch(raw_type)
+    if match is None:
+        raise ValueError(f"{raw_type!r} is no numeric type with a precision and a scale")
+    precision, scale = int(match[1]), int(match[2])
+    return precision - scale, scale
 
 
 def extended(value: bytes, kind: Kind) -> Any:
@@ -132,8 +182,23 @@ def _fit_numeric(whole_digits: int, scale: int, value: bytes) -> bytes | None:
     return value
 
 
+def _fit_bool(value: bytes) -> bytes | None:
+    return value if value in (b"t", b"f") else None
+
+
+def _fit_float(value: bytes) -> bytes | None:
+    """A finite number; a negative zero would compare equal to zero and is kept apart."""
+    if _FLOAT.fullmatch(value) is None or (value.startswith(b"-") and not float(value)):
+        return None
+    return value
+
+
+def _fit_bytes(value: bytes) -> bytes | None:
+    return b"\\\\x" + value.hex().encode()
+
+
 @lru_cache(maxsize=65_536)
-def _is_date(value: bytes) -> bool:
+def is_date(value: bytes) -> bool:
     """A day of the calendar between the years 1 and 9999 (no zero dates, no infinity)."""
     if _DATE.fullmatch(value) is None:
         return False
@@ -145,12 +210,12 @@ def _is_date(value: bytes) -> bool:
 
 
 def _fit_date(value: bytes) -> bytes | None:
-    return value if _is_date(value) else None
+    return value if is_date(value) else None
 
 
 def _fit_timestamp(value: bytes) -> bytes | None:
     match = _DATETIME.fullmatch(value)
-    if match is None or not _is_date(match[1]):
+    if match is None or not is_date(match[1]):
         return None
     # The session's zone is UTC, whatever the server's is.
     return value if match[2] else value + b"+00"

@@ -5,10 +5,12 @@ import os
 import shlex
 import subprocess
 import sys
+from datetime import UTC
 
 from rich.console import Console
 from rich.table import Table
 
+from local_stack.freshness import TableFreshness, read_freshness
 from local_stack.layout import REPOSITORY, StackError
 from local_stack.stack import Stack
 from local_stack.status import ServiceStatus
@@ -16,7 +18,7 @@ from local_stack.status import ServiceStatus
 COMMANDS = {
     "up": "start the servers and Airflow",
     "down": "stop everything",
-    "status": "show every service",
+    "status": "show every service, and how fresh each table is",
     "clean": "stop everything and remove all data",
     "env": "print shell-exportable connection URLs with full rights",
     "docs": "write the dbt docs of the latest night",
@@ -44,6 +46,25 @@ def show(statuses: list[ServiceStatus]) -> None:
         pid, port = (str(value or "") for value in (status.pid, status.port))
         table.add_row(status.name, state, pid, _age(status.uptime), port)
     Console().print(table)
+
+
+def show_freshness(tables: list[TableFreshness]) -> None:
+    """Print how fresh each raw table is."""
+    if not tables:
+        return
+    shown = Table(title="Raw tables", title_justify="left")
+    for column in ("table", "as of", "loaded"):
+        shown.add_column(column, no_wrap=True)
+    for column in ("rows", "rejected"):
+        shown.add_column(column, justify="right")
+    shown.add_column("read up to", no_wrap=True)
+    for table in tables:
+        loaded = f"{_age(table.age.total_seconds())} ago"
+        cursor = table.watermark.astimezone(UTC) if table.watermark else None
+        upto = f"{cursor:%Y-%m-%d %H:%M}" if cursor else ""
+        figures = (f"{table.rows:,}", f"{table.rejected:,}", upto)
+        shown.add_row(table.table, str(table.as_of), loaded, *figures)
+    Console().print(shown)
 
 
 def is_whole(states: list[str]) -> bool:
@@ -82,6 +103,8 @@ def run_command(command: str) -> int:
     else:
         statuses = stack.status()
         show(statuses)
+        if stack.is_up(["postgres"]) or "warehouse" in stack.external:
+            show_freshness(read_freshness(stack.urls()["WAREHOUSE_URL"]))
         return 0 if is_whole([status.state for status in statuses]) else 1
     return 0
 

@@ -1,58 +1,60 @@
-"""Reads MongoDB collections: raw batches in one snapshot, decoded here field by field."""
+"""Reads MongoDB collections: raw batches in one snapshot."""
 
 from __future__ import annotations
 
 import logging
-import struct
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
-import bson
-from bson.codec_options import CodecOptions, DatetimeConversion
-from bson.datetime_ms import DatetimeMS
-from bson.errors import InvalidBSON
+from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from elt import batch as limits
-from elt.batch import Batch, Rejected, Window, rejected
-from elt.documents import DocumentFit, document_fit_for, escape_text, key_text
-from elt.extended_json import canonical
+from elt.batch import Batch, Window
+from elt.digest import FLOOR, Buckets, Digest
+from elt.documents import key_value
+from elt.readers.mongo_documents import DocumentConverter, only_id
+from elt.readers.mongo_keys import Digester, PairReader, Pairs, in_buckets
+from elt.readers.snapshot import SourceColumn
 from elt.specs import TableSpec
 
 log = logging.getLogger(__name__)
 
 # The default of 16 MB a reply is slower by half, at five times the memory.
 BATCH_SIZE = 1_000
+PAIRS_AT_ONCE = 20_000
+KEYS_AT_ONCE = 1_000
+SAMPLE = 500
 
-Document = dict[str, Any]
-# Dates that Python cannot hold come as DatetimeMS instead of ending the read.
-_OPTIONS: CodecOptions[Document] = CodecOptions(
-    document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO
-)
-_LENIENT: CodecOptions[Document] = _OPTIONS.with_options(unicode_decode_error_handler="replace")
+Filter = Mapping[str, Any]
+# Everything that a date is not: a comparison with a date finds dates only.
+_NOT_DATES = [
+    *("double", "string", "object", "array", "binData", "undefined", "objectId", "bool"),
+    *("regex", "dbPointer", "javascript", "symbol", "javascriptWithScope", "int"),
+    *("timestamp", "long", "decimal", "minKey", "maxKey"),
+]
 
 
 def extract(client: Database[Any], spec: TableSpec, window: Window) -> Iterator[Batch]:
-    """Read the whole collection; documents from ``window.end`` on are counted and held.
+    """Read a window of a collection, its declared fields only."""
+    with snapshot(client, spec, window.end) as opened:
+        opened.use(spec)
+        yield from opened.read(window)
+
+
+@contextmanager
+def snapshot(client: Database[Any], spec: TableSpec, end: datetime) -> Iterator[MongoSnapshot]:
+    """Look at one collection.
 
     A missing collection is an empty one: MongoDB makes them with the first document. On a
-    replica set (or through mongos) the count and the read see the same snapshot; a
-    stand-alone server has none.
+    replica set (or through mongos) all reads see the same snapshot; a stand-alone server
+    has none.
     """
-    collection: Collection[Any] = client[spec.name]
-    converter = _Converter(spec, window)
     with _session(client) as session:
-        counted = next(collection.aggregate([{"$count": "n"}], session=session), {"n": 0})
-        yield Batch(0, b"", expected=int(counted["n"]))
-        cursor = collection.find_raw_batches({}, batch_size=BATCH_SIZE, session=session)
-        with cursor:
-            for reply in cursor:
-                yield from converter.batches(reply)
-    converter.report()
+        yield MongoSnapshot(client[spec.name], session, spec, end)
 
 
 def _session(client: Database[Any]) -> Any:
@@ -64,116 +66,138 @@ def _session(client: Database[Any]) -> Any:
     return nullcontext(None)
 
 
-class _Converter:
-    """Turns replies into batches, by one spec and window."""
+class MongoSnapshot:
+    """One collection in a session's snapshot; see :class:`elt.readers.snapshot.Snapshot`."""
 
-    def __init__(self, spec: TableSpec, window: Window) -> None:
-        self.spec = spec
-        self.end = window.end.astimezone(UTC).replace(tzinfo=None)
-        self.end_ms = DatetimeMS(self.end)
-        self.fields: tuple[tuple[str, DocumentFit], ...] = tuple(
-            (column.name, document_fit_for(column.type)) for column in spec.columns
-        )
-        self.declared = frozenset(column.name for column in spec.all_columns)
-        self.undeclared: set[str] = set()
+    columns: tuple[SourceColumn, ...] | None = None
 
-    def batches(self, reply: bytes) -> Iterator[Batch]:
-        """One batch a reply; documents one by one where it is large or cannot be decoded."""
-        if len(reply) <= limits.BATCH_BYTES:
-            try:
-                documents = bson.decode_all(reply, _OPTIONS)
-            except InvalidBSON:
-                pass
-            else:
-                yield self._batch(documents, [])
-                return
-        for part in _parts(reply):
-            yield self._one_by_one(part)
+    def __init__(
+        self, collection: Collection[Any], session: Any, spec: TableSpec, end: datetime
+    ) -> None:
+        """Look at the collection up to the bound ``end``."""
+        self.collection = collection
+        self.session = session
+        self.cursor = spec.cursor
+        self.end = end.astimezone(UTC).replace(tzinfo=None)
+        self.converter = DocumentConverter(spec)
+        self.nameless: list[bytes] = []
+        self.index: str | None = None
+        for name, index in collection.index_information(session=None).items():
+            if index["key"][:2] == [(self.cursor, 1), ("_id", 1)]:
+                self.index = name
 
-    def report(self) -> None:
-        """Log which undeclared fields were met."""
-        if self.undeclared:
-            log.warning(
-                "%s: undeclared fields went to _extra: %s",
-                self.spec.name,
-                ", ".join(sorted(self.undeclared)[:50]),
-            )
+    @property
+    def has_cursor(self) -> bool:
+        """Whether the spec names a cursor; a document without a date in it is always read."""
+        return self.cursor is not None
 
-    def _one_by_one(self, raws: list[bytes]) -> Batch:
-        documents: list[Document] = []
-        broken: list[Rejected] = []
-        for raw in raws:
-            try:
-                documents.append(bson.decode(raw, _OPTIONS))
-            except InvalidBSON as error:
-                broken.append(rejected(_broken_key(raw), f"undecodable: {error}", raw))
-        return self._batch(documents, broken)
+    def fields(self) -> dict[str, frozenset[str | None]]:
+        """Undeclared fields met so far."""
+        return {name: frozenset(types) for name, types in self.converter.undeclared.items()}
 
-    def _batch(self, documents: list[Document], broken: list[Rejected]) -> Batch:
-        lines: list[str] = []
-        held: list[str] = []
-        for document in documents:
-            key = key_text(document.get("_id"))
-            if key is None or len(key.encode()) > limits.KEY_BYTES:
-                reason = "null key" if key is None else f"key over {limits.KEY_BYTES} bytes"
-                broken.append(rejected(key, reason, bson.encode(document, codec_options=_OPTIONS)))
-            elif self._is_held(document):
-                held.append(key)
-            else:
-                lines.append(self._line(key, document))
-        data = "\n".join([*lines, ""]).encode()
-        return Batch(len(lines), data, tuple(held), tuple(broken))
+    def sample(self) -> None:
+        """Look at the first and the last documents."""
+        for order in (1, -1):
+            for reply in self._find({}, sort=[("_id", order)], limit=SAMPLE):
+                for _ in self.converter.batches(reply):
+                    pass
 
-    def _is_held(self, document: Document) -> bool:
-        value = document.get(self.spec.cursor) if self.spec.cursor else None
-        if type(value) is datetime:
-            return value >= self.end
-        return type(value) is DatetimeMS and value >= self.end_ms
+    def use(self, read: TableSpec) -> None:
+        """Read these fields from now on."""
+        self.converter = DocumentConverter(read)
 
-    def _line(self, key: str, document: Document) -> str:
-        extra: Document = {}
-        parts = [escape_text(key) or ""]
-        for name, fit in self.fields:
-            value = document.get(name)
-            if value is None:
-                parts.append("\\N")
-                continue
-            fitted = fit(value)
-            if fitted is None:
-                extra[name] = value
-                parts.append("\\N")
-            else:
-                parts.append(fitted)
-        if not document.keys() <= self.declared:
-            undeclared = document.keys() - self.declared
-            self.undeclared |= undeclared
-            extra.update((name, document[name]) for name in sorted(undeclared))
-        if extra:
-            parts.append(escape_text(canonical(extra).decode()) or "\\N")
+    def held(self) -> Iterator[list[str]]:
+        """The keys of documents at or after the bound."""
+        if self.cursor is None:
+            return
+        where = {self.cursor: {"$gte": self.end}}
+        projection = {"_id": 1}
+        for reply in self._find(where, projection, batch_size=PAIRS_AT_ONCE, hint=self.index):
+            reader = PairReader(None, self.end)
+            for pairs in reader.read(reply):
+                yield [key.tobytes().decode() for key in pairs.keys]
+
+    def read(self, window: Window) -> Iterator[Batch]:
+        """The documents of a window, and those whose cursor is no usable date."""
+        where = self._window(window)
+        if window.start is not None:
+            # All of a collection is counted by its digest.
+            count = self.collection.count_documents(where, session=self.session)
+            yield Batch(0, b"", expected=count)
+            yield from self._batches(where)
         else:
-            parts.append("\\N")
-        return "\t".join(parts)
+            # Never by way of the cursor's index: that would look up one document after another.
+            yield from self._batches(where, hint=[("$natural", 1)])
 
+    def read_keys(self, keys: Sequence[str]) -> Iterator[Batch]:
+        """The documents of these keys."""
+        for at in range(0, len(keys), KEYS_AT_ONCE):
+            ids = [key_value(key) for key in keys[at : at + KEYS_AT_ONCE]]
+            yield from self._batches({"$and": [{"_id": {"$in": ids}}, self._below()]})
 
-def _parts(reply: bytes) -> Iterator[list[bytes]]:
-    """Cut a reply into its documents, in groups of bounded size."""
-    start, group, size = 0, list[bytes](), 0
-    while start < len(reply):
-        (length,) = struct.unpack_from("<i", reply, start)
-        group.append(reply[start : start + length])
-        start += length
-        size += length
-        if size >= limits.BATCH_BYTES:
-            yield group
-            group, size = [], 0
-    yield group
+    def read_nameless(self) -> Iterator[Batch]:
+        """Documents whose ``_id`` is null, too long, or cannot be decoded."""
+        for pair in self.nameless:
+            # A filter of find() would be decoded by the driver, which the key may not survive.
+            match = {"$match": RawBSONDocument(only_id(pair))}
+            with self.collection.aggregate_raw_batches([match], session=self.session) as cursor:
+                for reply in cursor:
+                    yield from self.converter.batches(reply)
 
+    def buckets(self, low: int | None, high: int | None) -> Buckets:
+        """Texts are divided by their hash."""
+        return Buckets(0)
 
-def _broken_key(raw: bytes) -> str | None:
-    """The ``_id`` of a document that cannot be decoded, where at least that can."""
-    try:
-        key = key_text(bson.decode(raw, _LENIENT).get("_id"))
-    except InvalidBSON:
-        return None
-    # An id that is itself mended is no id: two documents could share it.
-    return None if key is None or "\ufffd" in key else key
+    def digest(self, buckets: Buckets) -> Digest:
+        """The digest of the collection, from a stream of its keys and cursors."""
+        reader, digester = PairReader(self.cursor, self.end), Digester()
+        for pairs in self._pairs(reader):
+            digester.add(pairs)
+        self.nameless = reader.nameless
+        return digester.result()
+
+    def pairs(self, buckets: Buckets, wanted: Sequence[int]) -> Iterator[bytes]:
+        """Keys and cursors of the documents in the wanted buckets."""
+        for pairs in self._pairs(PairReader(self.cursor, self.end)):
+            yield pairs.lines(in_buckets(pairs, wanted))
+
+    def _pairs(self, reader: PairReader) -> Iterator[Pairs]:
+        projection = {"_id": 1, **({self.cursor: 1} if self.cursor else {})}
+        for reply in self._find({}, projection, batch_size=PAIRS_AT_ONCE, hint=self.index):
+            yield from reader.read(reply)
+
+    def _batches(self, where: Any, hint: Any = None) -> Iterator[Batch]:
+        for reply in self._find(where, batch_size=BATCH_SIZE, hint=hint):
+            yield from self.converter.batches(reply)
+
+    def _find(
+        self, where: Any, projection: Filter | None = None, hint: Any = None, **more: Any
+    ) -> Iterator[bytes]:
+        cursor = self.collection.find_raw_batches(
+            where, projection, session=self.session, hint=hint, **more
+        )
+        with cursor:
+            yield from cursor
+
+    def _below(self) -> dict[str, Any]:
+        """Not held: the loader leaves those documents for a later night."""
+        return {} if self.cursor is None else {self.cursor: {"$not": {"$gte": self.end}}}
+
+    def _window(self, window: Window) -> dict[str, Any]:
+        if self.cursor is None or window.start is None:
+            return self._below()
+        name = self.cursor
+        start = window.start.astimezone(UTC).replace(tzinfo=None)
+        # A date keeps milliseconds: to begin a little earlier loses nothing.
+        start = start.replace(microsecond=start.microsecond // 1000 * 1000)
+        inside: list[dict[str, Any]] = [{name: {"$gte": start, "$lt": self.end}}]
+        if window.after is not None:
+            # Other types of key than the watermark's may come after it or before.
+            key = key_value(window.after)
+            inside = [
+                {name: {"$gt": start, "$lt": self.end}},
+                {name: start, "_id": {"$not": {"$lte": key}}},
+            ]
+        floor = FLOOR.replace(tzinfo=None)
+        unusable = [{name: None}, {name: {"$lt": floor}}, {name: {"$type": _NOT_DATES}}]
+        return {"$or": [*inside, *unusable]}

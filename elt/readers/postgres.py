@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from elt.batch import Batch, Window, unescape
-from elt.readers.rows import Layout, Row, SourceColumn, batches
+from elt.digest import Buckets, postgres_cursor
+from elt.readers.rows import Row, chunks, require_table
+from elt.readers.snapshot import SourceColumn
+from elt.readers.sql import SqlSnapshot
 from elt.specs import TableSpec
 from elt.values import Kind
 
+_INTS = {"int2": "smallint", "int4": "integer", "int8": "bigint"}
 _KINDS: dict[str, Kind] = {
-    **dict.fromkeys(("int2", "int4", "int8"), "int"),
+    **dict.fromkeys(_INTS, "int"),
     **dict.fromkeys(("float4", "float8"), "float"),
     "numeric": "decimal",
     "bool": "bool",
@@ -23,6 +29,17 @@ _KINDS: dict[str, Kind] = {
     "date": "date",
     **dict.fromkeys(("timestamp", "timestamptz"), "datetime"),
     **dict.fromkeys(("json", "jsonb"), "json"),
+}
+_RAW_TYPES: dict[Kind, str] = {
+    "float": "double precision",
+    "decimal": "numeric",
+    "bool": "boolean",
+    "text": "text",
+    "bytes": "bytea",
+    "date": "date",
+    "datetime": "timestamptz",
+    "json": "jsonb",
+    "other": "text",
 }
 # Values are compared as text: it must not depend on how the server or the login is set up.
 _SETTINGS = {
@@ -36,7 +53,21 @@ _SETTINGS = {
 
 
 def extract(client: psycopg.Connection[Any], spec: TableSpec, window: Window) -> Iterator[Batch]:
-    """Read the whole table; rows from ``window.end`` on are counted and held.
+    """Read a window of a table that is as its spec says.
+
+    Raises:
+        SourceError: the table is missing, or lacks its key.
+    """
+    with snapshot(client, spec, window.end) as opened:
+        opened.use(spec)
+        yield from opened.read(window)
+
+
+@contextmanager
+def snapshot(
+    client: psycopg.Connection[Any], spec: TableSpec, end: datetime
+) -> Iterator[PostgresSnapshot]:
+    """Look at one table in a repeatable-read transaction.
 
     Raises:
         SourceError: the table is missing, or lacks its key.
@@ -45,20 +76,91 @@ def extract(client: psycopg.Connection[Any], spec: TableSpec, window: Window) ->
         client.execute("set transaction isolation level repeatable read, read only")
         for name, value in _SETTINGS.items():
             client.execute("select set_config(%s, %s, true)", (name, value))
-        layout = Layout.of(spec, _columns(client, spec), _connection(client))
-        # "only" is left out on purpose: the rows of partitions and children belong to it.
-        counted = client.execute(
-            sql.SQL("select count(*) from {}").format(sql.Identifier(spec.name))
-        ).fetchone()
-        assert counted is not None
-        yield from batches(layout, _rows(client, layout, window), int(counted[0]))
+        columns = _columns(client, spec)
+        info = client.info
+        require_table(
+            spec, columns, f"PostgreSQL database {info.dbname!r} at {info.host}:{info.port}"
+        )
+        yield PostgresSnapshot(client, spec, end, columns)
 
 
-def _columns(client: psycopg.Connection[Any], spec: TableSpec) -> tuple[SourceColumn, ...]:
+class PostgresSnapshot(SqlSnapshot):
+    """One table in the connection's transaction.
+
+    "only" is left out on purpose: the rows of partitions and children belong to the table.
+    """
+
+    def __init__(
+        self,
+        client: psycopg.Connection[Any],
+        spec: TableSpec,
+        end: datetime,
+        columns: Sequence[SourceColumn],
+    ) -> None:
+        """Look at ``columns``, which the source has, up to the bound ``end``."""
+        super().__init__(spec, end, columns)
+        self.client = client
+
+    def quote(self, name: str) -> str:
+        """A quoted identifier."""
+        return sql.Identifier(name).as_string(None)
+
+    def moment(self, value: datetime) -> str:
+        """A moment, whatever the session's zone."""
+        return f"'{value.isoformat()}'::timestamptz"
+
+    def cursor_number(self) -> str:
+        """Microseconds since the year 0."""
+        return postgres_cursor(self.cursor)
+
+    def signed_key(self) -> str:
+        """The key in 64 bits, also where its column is narrower."""
+        return f"{self.key}::bigint"
+
+    def bucket(self, buckets: Buckets) -> str:
+        """Integer division, cut towards zero."""
+        return f"{self.signed_key()} / {buckets.width}"
+
+    def ask(self, query: str) -> list[Any]:
+        """The rows of a short answer."""
+        return self.client.execute(query.encode()).fetchall()
+
+    def stream(self, columns: Sequence[SourceColumn], where: str) -> Iterator[Sequence[Row]]:
+        """Rows as COPY sends them."""
+        yield from chunks(self._rows(columns, where))
+
+    def lines(self, columns: Sequence[str], where: str) -> Iterator[bytes]:
+        """Rows of numbers."""
+        yield from self._blocks(", ".join(columns), where)
+
+    def _rows(self, columns: Sequence[SourceColumn], where: str) -> Iterator[Row]:
+        byte_places = [place for place, column in enumerate(columns) if column.kind == "bytes"]
+        selected = ", ".join(self.quote(column.name) for column in columns)
+        for block in self._blocks(selected, where):
+            for line in block[:-1].split(b"\n"):
+                values = [unescape(field) for field in line.split(b"\t")]
+                for place in byte_places:
+                    values[place] = _unhex(values[place])
+                yield tuple(values)
+
+    def _blocks(self, selected: str, where: str) -> Iterator[bytes]:
+        """Whole lines, however the server cuts its messages."""
+        query = f"copy (select {selected} from {self.table} where {where}) to stdout"
+        with self.client.cursor() as cursor, cursor.copy(query.encode()) as copy:
+            pending = b""
+            for block in copy:
+                pending += bytes(block)
+                if pending.endswith(b"\n"):
+                    yield pending
+                    pending = b""
+
+
+def _columns(client: psycopg.Connection[Any], spec: TableSpec) -> list[SourceColumn]:
     rows = client.execute(
         """
-        select a.attname, coalesce(base.typname, t.typname),
-               coalesce(base.typtype, t.typtype)
+        select
+            a.attname, coalesce(base.typname, t.typname), coalesce(base.typtype, t.typtype),
+            not a.attnotnull, case when a.atttypmod >= 4 then a.atttypmod else t.typtypmod end
         from pg_attribute a
         join pg_type t on t.oid = a.atttypid
         left join pg_type base on base.oid = nullif(t.typbasetype, 0)
@@ -67,46 +169,18 @@ def _columns(client: psycopg.Connection[Any], spec: TableSpec) -> tuple[SourceCo
         """,
         (spec.name,),
     ).fetchall()
-    return tuple(
-        SourceColumn(name, "text" if type_type == "e" else _KINDS.get(type_name, "other"))
-        for name, type_name, type_type in rows
-    )
+    return [_column(*row) for row in rows]
 
 
-def _rows(client: psycopg.Connection[Any], layout: Layout, window: Window) -> Iterator[Row]:
-    held: sql.Composable = sql.SQL("0")
-    if layout.cursor is not None:
-        held = sql.SQL("coalesce({} >= {}::timestamptz, false)::int").format(
-            sql.Identifier(layout.cursor.name), sql.Literal(window.end.isoformat())
-        )
-    query = sql.SQL("copy (select {}, {} from {}) to stdout").format(
-        sql.SQL(", ").join(sql.Identifier(column.name) for column in layout.columns),
-        held,
-        sql.Identifier(layout.spec.name),
-    )
-    byte_places = [place for place, column in enumerate(layout.columns) if column.kind == "bytes"]
-    with client.cursor() as cursor, cursor.copy(query) as copy:
-        for line in _lines(copy):
-            values = [unescape(field) for field in line.split(b"\t")]
-            for place in byte_places:
-                values[place] = _unhex(values[place])
-            yield tuple(values)
-
-
-def _lines(copy: psycopg.Copy) -> Iterator[bytes]:
-    """Whole lines, however the server cuts its messages."""
-    pending = b""
-    for block in copy:
-        pending += bytes(block)
-        if pending.endswith(b"\n"):
-            yield from pending[:-1].split(b"\n")
-            pending = b""
+def _column(name: str, type_: str, class_: str, nullable: bool, modifier: int) -> SourceColumn:
+    kind: Kind = "text" if class_ == "e" else _KINDS.get(type_, "other")
+    raw_type = _INTS[type_] if kind == "int" else _RAW_TYPES[kind]
+    if kind == "decimal" and modifier >= 4:
+        precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF
+        if scale <= precision:
+            raw_type = f"numeric({precision},{scale})"
+    return SourceColumn(name, kind, raw_type, nullable)
 
 
 def _unhex(value: bytes | None) -> bytes | None:
     return None if value is None else bytes.fromhex(value[2:].decode())
-
-
-def _connection(client: psycopg.Connection[Any]) -> str:
-    info = client.info
-    return f"PostgreSQL database {info.dbname!r} at {info.host}:{info.port}"

@@ -1,211 +1,208 @@
-"""What the SQL readers share: rows of raw bytes in, batches ready for COPY out."""
+"""Turns rows of an SQL source, as raw bytes, into batches ready for COPY."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import orjson
 
 from elt import batch as limits
 from elt.batch import Batch, Rejected, SourceError, escape, rejected
-from elt.specs import Column, TableSpec
-from elt.values import Fit, Kind, extended, fit_for, takes
+from elt.readers.snapshot import SourceColumn
+from elt.specs import TableSpec
+from elt.values import Fit, extended, fit_for, holds, is_date
 
-log = logging.getLogger(__name__)
-
-# One row as the server sent it, in the order of the layout's columns; then whether it is held.
+# One row as the server sent it, in the order of the layout's columns.
 Row = tuple[bytes | None, ...]
 
 
 @dataclass(frozen=True)
-class SourceColumn:
-    """One column that the source has."""
-
-    name: str
-    kind: Kind
-
-
-@dataclass(frozen=True)
 class Layout:
-    """How a source table's columns meet the spec's.
+    """Which of a source's columns are read, in order, and how they meet the raw table's.
 
-    ``columns`` is what to select, in order. ``declared`` has, for each column of the spec
-    after the key, its place in the row and its test, or None where the source lacks it.
+    ``columns`` begins with the key and the columns of the spec; what follows goes to
+    ``_extra``. ``fits`` has a test for each column of the spec after the key. ``dates`` are
+    the places of dates and times, which may be none of the calendar. ``plain`` says that
+    beside these and the text itself no value can be in need of treatment.
     """
 
     spec: TableSpec
     columns: tuple[SourceColumn, ...]
-    key: int
     key_fit: Fit
-    declared: tuple[tuple[int, Fit] | None, ...]
-    undeclared: tuple[int, ...]
-    cursor: SourceColumn | None
+    fits: tuple[Fit, ...]
+    dates: tuple[int, ...]
+    plain: bool
 
     @classmethod
-    def of(cls, spec: TableSpec, columns: tuple[SourceColumn, ...], connection: str) -> Layout:
-        """Compare the spec with the source, log the differences.
-
-        Raises:
-            SourceError: the table is missing, or lacks its key.
-        """
-        places = {column.name: place for place, column in enumerate(columns)}
-        if not columns:
-            raise SourceError(
-                f"table {spec.name!r} is missing (or not readable) in {connection}: create it, or "
-                f"correct the connection of the {spec.system} source"
-            )
-        if spec.key.name not in places:
-            raise SourceError(
-                f"table {spec.name!r} in {connection} has no column {spec.key.name!r}, which "
-                "extraction keys on: add it as a generated primary key"
-            )
-        key = places[spec.key.name]
-        _report(spec, columns, places)
+    def of(cls, spec: TableSpec, columns: Sequence[SourceColumn]) -> Layout:
+        """Lay out the source's columns as the spec, which names only columns that it has."""
+        named = {column.name: column for column in columns}
+        chosen = [named.pop(column.name) for column in spec.all_columns]
         return cls(
             spec=spec,
-            columns=columns,
-            key=key,
-            key_fit=fit_for(spec.key.type, columns[key].kind),
-            declared=tuple(_place(column, columns, places) for column in spec.columns),
-            undeclared=tuple(
-                place
-                for name, place in places.items()
-                if name not in {column.name for column in spec.all_columns}
+            columns=(*chosen, *named.values()),
+            key_fit=fit_for(spec.key.type, chosen[0].kind),
+            fits=tuple(
+                fit_for(column.type, source.kind)
+                for column, source in zip(spec.columns, chosen[1:], strict=True)
             ),
-            cursor=_cursor(spec, columns, places),
+            dates=tuple(
+                place for place, source in enumerate(chosen) if source.kind in ("date", "datetime")
+            ),
+            plain=not named
+            and all(
+                source.kind in ("int", "decimal", "text", "date", "datetime")
+                and holds(column.type, source.raw_type)
+                for column, source in zip(spec.all_columns, chosen, strict=True)
+            ),
         )
 
 
-def batches(layout: Layout, rows: Iterable[Row], expected: int) -> Iterator[Batch]:
-    """Turn rows (the layout's columns, then b"1" where the row is held) into batches.
+class RowConverter:
+    """Makes batches of rows: whole chunks at once where nothing in them needs treatment."""
 
-    A batch ends at ``BATCH_ROWS`` rows or, with its last row, at ``BATCH_BYTES``.
-    """
-    builder = _Builder(layout)
-    yield Batch(0, b"", expected=expected)
-    for row in rows:
-        builder.add(row)
-        if builder.full:
-            yield builder.take()
-    yield builder.take()
-
-
-class _Builder:
-    """The batch that is being filled."""
-
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, exact: bool) -> None:
+        """``exact`` says that the server holds every value to its declared type."""
         self.layout = layout
-        self._clear()
+        self.joins = exact and layout.plain
 
-    def _clear(self) -> None:
-        self.lines: list[bytes] = []
-        self.held: list[str] = []
-        self.rejected: list[Rejected] = []
-        self.count = 0
-        self.size = 0
+    def batch(self, rows: Sequence[Row]) -> Batch:
+        """One batch of these rows."""
+        data = self._joined(rows) if self.joins else None
+        if data is not None:
+            return Batch(len(rows), data)
+        lines: list[bytes] = []
+        refused: list[Rejected] = []
+        for row in rows:
+            self._add(row, lines, refused)
+        return Batch(len(lines), b"\n".join([*lines, b""]), tuple(refused))
 
-    @property
-    def full(self) -> bool:
-        return self.count >= limits.BATCH_ROWS or self.size >= limits.BATCH_BYTES
+    def _joined(self, rows: Sequence[Row]) -> bytes | None:
+        """The chunk as COPY text, or None where a value might need a closer look.
 
-    def take(self) -> Batch:
-        data = b"\n".join([*self.lines, b""])
-        batch = Batch(len(self.lines), data, tuple(self.held), tuple(self.rejected))
-        self._clear()
-        return batch
+        Joining is all that a row costs here, and everything that could be wrong shows in
+        the joined text: a separator or an escape too many, a NUL, bytes that are not UTF-8,
+        a day that is none. Numbers cannot be: their columns hold the source's.
+        """
+        nulls = 0
+        try:
+            lines = [b"\t".join(row) for row in rows]  # type: ignore[arg-type]
+        except TypeError:
+            if any(row[0] is None for row in rows):
+                return None
+            nulls = sum(row.count(None) for row in rows)
+            lines = [
+                b"\t".join([b"\\N" if value is None else value for value in row]) for row in rows
+            ]
+        count = len(rows)
+        data = b"\t\\N\n".join([*lines, b""])
+        clean = (
+            data.count(b"\\") == count + nulls
+            and data.count(b"\t") == count * len(self.layout.columns)
+            and data.count(b"\n") == count
+            and b"\r" not in data
+            and b"\0" not in data
+            and len(data) <= limits.ROW_BYTES
+        )
+        return data if clean and _is_utf8(data) and self._have_days(rows) else None
 
-    def add(self, row: Row) -> None:
-        layout = self.layout
-        self.count += 1
+    def _have_days(self, rows: Sequence[Row]) -> bool:
+        for place in self.layout.dates:
+            days = {value[:10] for row in rows if (value := row[place]) is not None}
+            if not all(map(is_date, days)):
+                return False
+        return True
+
+    def _add(self, row: Row, lines: list[bytes], refused: list[Rejected]) -> None:
+        key = row[0]
+        fitted = None if key is None else self.layout.key_fit(key)
         size = sum(len(value) for value in row if value is not None)
-        self.size += size
-        key = row[layout.key]
-        fitted = None if key is None else layout.key_fit(key)
         if key is None or fitted is None or len(fitted) > limits.KEY_BYTES:
-            reason = "null key" if key is None else f"key does not fit {layout.spec.key.type}"
+            type_ = self.layout.spec.key.type
+            reason = "null key" if key is None else f"key does not fit {type_}"
             name = None if key is None else key.decode("utf-8", "backslashreplace")
             entry = rejected(name, reason, self._payload(row))
-            self.rejected.append(Rejected(entry.source_key, None, reason, entry.payload))
-        elif row[-1] == b"1":
-            self.held.append(key.decode())
+            refused.append(Rejected(entry.source_key, None, reason, entry.payload))
         elif size > limits.ROW_BYTES:
             reason = f"row of {size} bytes is over the limit of {limits.ROW_BYTES}"
-            self.rejected.append(rejected(key.decode(), reason, self._payload(row)))
+            refused.append(rejected(key.decode(), reason, self._payload(row)))
         else:
-            self.lines.append(self._line(fitted, row))
+            lines.append(self._line(fitted, row))
 
     def _line(self, key: bytes, row: Row) -> bytes:
-        layout = self.layout
-        extra = {
-            layout.columns[place].name: extended(value, layout.columns[place].kind)
-            for place in layout.undeclared
-            if (value := row[place]) is not None
-        }
+        columns = self.layout.columns
         fields = [key]
-        for place_and_fit in layout.declared:
-            if place_and_fit is None:
-                fields.append(b"\\N")
-                continue
-            place, fit = place_and_fit
+        extra = {}
+        for place, fit in enumerate(self.layout.fits, 1):
             value = row[place]
             if value is None:
                 fields.append(b"\\N")
                 continue
             fitted = fit(value)
             if fitted is None:
-                column = layout.columns[place]
-                extra[column.name] = extended(value, column.kind)
+                extra[columns[place].name] = extended(value, columns[place].kind)
                 fields.append(b"\\N")
             else:
                 fields.append(fitted)
+        for place in range(len(fields), len(columns)):
+            if (value := row[place]) is not None:
+                extra[columns[place].name] = extended(value, columns[place].kind)
         fields.append(escape(orjson.dumps(extra)) if extra else b"\\N")
         return b"\t".join(fields)
 
     def _payload(self, row: Row) -> bytes:
-        columns = self.layout.columns
         return orjson.dumps(
             {
                 column.name: None if value is None else extended(value, column.kind)
-                for column, value in zip(columns, row, strict=False)
+                for column, value in zip(self.layout.columns, row, strict=True)
             }
         )
 
 
-def _place(
-    column: Column, columns: tuple[SourceColumn, ...], places: dict[str, int]
-) -> tuple[int, Fit] | None:
-    place = places.get(column.name)
-    return None if place is None else (place, fit_for(column.type, columns[place].kind))
+def chunks(rows: Iterable[Row]) -> Iterable[list[Row]]:
+    """Gather rows into chunks of ``BATCH_ROWS`` rows or, with the last row, ``BATCH_BYTES``."""
+    chunk: list[Row] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += sum(len(value) for value in row if value is not None)
+        if len(chunk) >= limits.BATCH_ROWS or size >= limits.BATCH_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
-def _cursor(
-    spec: TableSpec, columns: tuple[SourceColumn, ...], places: dict[str, int]
-) -> SourceColumn | None:
-    if spec.cursor is None or spec.cursor not in places:
-        return None
-    column = columns[places[spec.cursor]]
-    if column.kind in ("date", "datetime"):
-        return column
-    log.warning("%s: cursor %s is no time in the source: every row is read", spec.name, column.name)
-    return None
+def require_table(spec: TableSpec, columns: Sequence[SourceColumn], connection: str) -> None:
+    """Check that the source has the table, with an integer key.
 
-
-def _report(spec: TableSpec, columns: tuple[SourceColumn, ...], places: dict[str, int]) -> None:
-    declared = {column.name: column for column in spec.all_columns}
-    for name in declared.keys() - places.keys():
-        log.warning(
-            "%s: declared column %s is missing in the source: read as null", spec.name, name
+    Raises:
+        SourceError: it has not.
+    """
+    if not columns:
+        raise SourceError(
+            f"table {spec.name!r} is missing (or not readable) in {connection}: create it, or "
+            f"correct the connection of the {spec.system} source"
         )
-    for column in columns:
-        if column.name not in declared:
-            log.warning("%s: undeclared column %s goes to _extra", spec.name, column.name)
-        elif not takes(declared[column.name].type, column.kind):
-            log.warning(
-                "%s: column %s is %s in the source, %s in raw: its values go to _extra",
-                spec.name,
-                column.name,
-                column.kind,
-                declared[column.name].type,
-            )
+    key = next((column for column in columns if column.name == spec.key.name), None)
+    if key is None:
+        raise SourceError(
+            f"table {spec.name!r} in {connection} has no column {spec.key.name!r}, which "
+            "extraction keys on: add it as a generated primary key"
+        )
+    if key.kind != "int":
+        raise SourceError(
+            f"table {spec.name!r} in {connection}: its key {key.name!r} is {key.kind}, and "
+            "extraction needs an integer"
+        )
+
+
+def _is_utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

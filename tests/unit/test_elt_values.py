@@ -120,7 +120,7 @@ def test_an_unknown_type_is_named() -> None:
     with pytest.raises(ValueError, match="'money'"):
         document_fit_for("money")
     with pytest.raises(ValueError, match="precision"):
-        fit_for("numeric", "decimal")
+        fit_for("numeric(5)", "decimal")
 
 
 @given(

@@ -10,6 +10,9 @@ import pytest
 
 from tests.conftest import Servers
 from tests.integration.elt.support import (
+    Clicks,
+    Marketing,
+    Shop,
     Source,
     empty_warehouse,
     open_source,
@@ -48,3 +51,24 @@ def source(system: str, source_url: str) -> Iterator[Source]:
     with open_source(system, source_url) as opened:
         opened.clear()
         yield opened
+
+
+@pytest.fixture
+def shop(mysql_url: str) -> Iterator[Shop]:
+    with open_source("mysql", mysql_url) as source:
+        assert isinstance(source, Shop)
+        yield source
+
+
+@pytest.fixture
+def marketing(marketing_url: str) -> Iterator[Marketing]:
+    with open_source("postgres", marketing_url) as source:
+        assert isinstance(source, Marketing)
+        yield source
+
+
+@pytest.fixture
+def clicks(mongo_url: str) -> Iterator[Clicks]:
+    with open_source("mongo", mongo_url) as source:
+        assert isinstance(source, Clicks)
+        yield source

@@ -17,9 +17,10 @@ from ddl.migrate import (
     migrate_warehouse,
 )
 from elt.checksum import table_checksum
-from elt.extract_load import extract_and_load
+from elt.extract_load import _READERS, extract_and_load
 from elt.loader import LoadResult, ensure_raw
 from elt.nights import Night, open_night
+from elt.options import LoadOptions
 from elt.specs import SPECS, TableSpec
 from tests.conftest import Servers, fresh_name, with_database
 
@@ -129,9 +130,19 @@ def shared_warehouse(servers: Servers) -> Iterator[str]:
 
 def empty_warehouse(url: str) -> None:
     """Forget all that was loaded."""
-    state = [("elt", name) for name in ("nights", "load_log", "watermarks", "rejected_rows")]
+    state = [
+        ("elt", name)
+        for name in ("nights", "load_log", "watermarks", "rejected_rows", "contract_differences")
+    ]
     tables = [*state, *((spec.raw_schema, spec.name) for spec in SPECS)]
     with psycopg.connect(url) as owner:
+        # Raw tables that followed their source's columns are made anew.
+        drifted = owner.execute(
+            "select distinct 'raw_' || source_system, source_table from elt.contract_differences"
+        ).fetchall()
+        for table in drifted:
+            owner.execute(sql.SQL("drop table {}").format(sql.Identifier(*table)))
+        ensure_raw(owner)
         owner.execute(
             sql.SQL("truncate {}").format(
                 sql.SQL(", ").join(sql.Identifier(*table) for table in tables)
@@ -196,14 +207,47 @@ def open_warehouse(url: str) -> Iterator[psycopg.Connection[Any]]:
         yield conn
 
 
-def load_night(conn: psycopg.Connection[Any], source: Source, day: int) -> LoadResult:
+ALLOWED = LoadOptions(allow_deletes=True)
+
+
+def load_night(
+    conn: psycopg.Connection[Any], source: Source, day: int, options: LoadOptions = ALLOWED
+) -> LoadResult:
     """Open the night of a day in January 2026 and load the source's table."""
-    return extract_and_load(source.client, conn, source.spec, open_night(conn, date(2026, 1, day)))
+    return reload(conn, source, open_night(conn, date(2026, 1, day)), options)
 
 
-def reload(conn: psycopg.Connection[Any], source: Source, night: Night) -> LoadResult:
+def reload(
+    conn: psycopg.Connection[Any], source: Source, night: Night, options: LoadOptions = ALLOWED
+) -> LoadResult:
     """Load the source's table in a night that is open."""
-    return extract_and_load(source.client, conn, source.spec, night)
+    return extract_and_load(source.client, conn, source.spec, night, options)
+
+
+class Meddled:
+    """A snapshot whose read of the window is replaced by what ``read`` makes of it."""
+
+    def __init__(self, snapshot: Any, read: Any) -> None:
+        self._snapshot = snapshot
+        self._read = read
+
+    def read(self, window: Any) -> Any:
+        return self._read(self._snapshot.read(window))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._snapshot, name)
+
+
+def meddled(source: Source, night: Night, read: Any) -> Any:
+    """What :func:`elt.loader.load` opens: the source's table, read through ``read``."""
+
+    @contextmanager
+    def opened() -> Iterator[Meddled]:
+        reader = _READERS[source.spec.system]
+        with reader(source.client, source.spec, night.window(source.spec).end) as snapshot:
+            yield Meddled(snapshot, read)
+
+    return opened
 
 
 def query(conn: psycopg.Connection[Any], statement: str, *params: Any) -> list[tuple[Any, ...]]:

@@ -105,7 +105,7 @@ def test_a_second_run_touches_no_row(source: Source, warehouse: Warehouse) -> No
     rows = f"select xmin::text, ctid::text from {source.spec.raw_name} order by ctid"
     before, checksum = query(warehouse, rows), fingerprint(warehouse, source)
     result = load_night(warehouse, source, 3)
-    assert (result.inserted, result.updated, result.deleted, result.unchanged) == (0, 0, 0, 19)
+    assert (result.inserted, result.updated, result.deleted, result.unchanged) == (0, 0, 0, 1)
     assert query(warehouse, rows) == before
     assert fingerprint(warehouse, source) == checksum
 
@@ -128,7 +128,8 @@ def test_the_same_night_again_replaces_in_place(source: Source, warehouse: Wareh
     source.put(3, "old", at(1))  # changed, and changed back
     source.put(5, "other", at(2))  # vanished, and is back changed
     result = load_night(warehouse, source, 3)
-    assert (result.inserted, result.updated, result.deleted, result.unchanged) == (2, 2, 1, 1)
+    # Row 4 lies behind the watermark: its digest says that it is as it was.
+    assert (result.inserted, result.updated, result.deleted, result.unchanged) == (2, 2, 1, 0)
     assert versions(warehouse, source) == [
         ("1", "old", 2, 3),
         ("1", "final", 3, None),

@@ -19,7 +19,7 @@ from elt import loader
 from elt.batch import Batch
 from elt.checksum import table_checksum
 from elt.extract_load import extract_and_load
-from elt.loader import CountMismatchError, TableBusyError, ensure_raw
+from elt.loader import CountMismatchError, LoadResult, TableBusyError, ensure_raw
 from elt.nights import (
     Night,
     OlderNightError,
@@ -27,7 +27,7 @@ from elt.nights import (
     close_night,
     open_night,
 )
-from elt.readers import mongo, mysql, postgres
+from elt.options import LoadOptions
 from elt.specs import SPECS
 from tests.conftest import Servers
 from tests.integration.elt.support import (
@@ -37,6 +37,7 @@ from tests.integration.elt.support import (
     empty_warehouse,
     fingerprint,
     load_night,
+    meddled,
     open_source,
     open_warehouse,
     query,
@@ -46,7 +47,6 @@ from tests.integration.elt.support import (
 )
 
 Warehouse = psycopg.Connection[Any]
-READERS = {"mysql": mysql, "postgres": postgres, "mongo": mongo}
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +73,12 @@ def campaigns(marketing_url: str) -> Iterator[Marketing]:
 # Loads one table, and stops for good at a named point: a place to be killed at.
 CRASHER = """
 import json, os, sys, threading
-from elt import batch, extract_load, loader
+from elt import batch, loader
 from elt.merge import Merge
 from elt.nights import Night
 from elt.readers import mongo
+from elt.readers.sql import SqlSnapshot
+from elt.reconcile import Reconciliation
 from tests.integration.elt.support import open_source, open_warehouse, reload
 
 def stop(*args, **kwargs):
@@ -86,13 +88,16 @@ def stop(*args, **kwargs):
 point = sys.argv[2]
 batch.BATCH_ROWS = mongo.BATCH_SIZE = 10
 if point == "reading":
-    reader = extract_load._READERS[sys.argv[1]]
+    kind = mongo.MongoSnapshot if sys.argv[1] == "mongo" else SqlSnapshot
+    reader = kind.read
     def halfway(*args):
         for number, item in enumerate(reader(*args)):
-            if number == 3:
+            if number == 2:
                 stop()
             yield item
-    extract_load._READERS[sys.argv[1]] = halfway
+    kind.read = halfway
+elif point == "reconciling":
+    Reconciliation.find_gone = stop
 elif point == "merging":
     Merge._write_new = stop
 else:
@@ -104,7 +109,7 @@ with open_source(sys.argv[1], os.environ["SOURCE"]) as source:
 """
 
 
-@pytest.mark.parametrize("point", ["reading", "merging", "committing"])
+@pytest.mark.parametrize("point", ["reading", "merging", "reconciling", "committing"])
 def test_a_killed_load_changes_nothing_and_a_rerun_equals_an_undisturbed_one(
     system: str,
     source: Source,
@@ -174,15 +179,13 @@ def test_a_runner_overtaken_in_the_middle_of_its_read_cannot_commit(
     source.put(1, "one", at(1))
     older = open_night(warehouse, date(2026, 1, 2))
 
-    def overtaken() -> Iterator[Batch]:
-        yield from READERS[source.spec.system].extract(
-            source.client, source.spec, older.window(source.spec)
-        )
+    def overtaken(batches: Iterator[Batch]) -> Iterator[Batch]:
+        yield from batches
         with psycopg.connect(shared_warehouse_url) as second:
             open_night(second, date(2026, 1, 3))
 
     with pytest.raises(StaleBatchError, match="night 2026-01-03 is newer"):
-        loader.load(warehouse, source.spec, overtaken(), older)
+        loader.load(warehouse, source.spec, meddled(source, older, overtaken), older)
     assert versions(warehouse, source) == []
     assert query(warehouse, "select count(*) from elt.load_log") == [(0,)]
 
@@ -240,17 +243,28 @@ def test_rows_that_are_counted_but_do_not_arrive_fail_the_load(
     checksum = fingerprint(warehouse, source)
     source.put(1, "changed", at(1))
     night = open_night(warehouse, date(2026, 1, 3))
-    items = list(
-        READERS[source.spec.system].extract(source.client, source.spec, night.window(source.spec))
-    )
-    items[0] = replace(items[0], expected=2)
+
+    def counted(batches: Iterator[Batch]) -> Iterator[Batch]:
+        for item in batches:
+            yield item if item.expected is None else replace(item, expected=2)
+
+    def lost(batches: Iterator[Batch]) -> Iterator[Batch]:
+        yield Batch(0, b"", expected=0)
+
+    def uncounted(batches: Iterator[Batch]) -> Iterator[Batch]:
+        yield from (item for item in batches if item.expected is None)
+
+    def try_with(read: Any, options: LoadOptions) -> LoadResult:
+        return loader.load(warehouse, source.spec, meddled(source, night, read), night, options)
+
     with pytest.raises(CountMismatchError, match="counts 2 rows, but 1 arrived"):
-        loader.load(warehouse, source.spec, iter(items), night)
+        try_with(counted, LoadOptions())
     with pytest.raises(CountMismatchError, match="counts None rows"):
-        loader.load(warehouse, source.spec, iter(items[1:]), night)
+        try_with(uncounted, LoadOptions())
+    with pytest.raises(CountMismatchError, match="counts 1 rows, but 0 arrived"):
+        try_with(lost, LoadOptions(full_refresh=True))
     assert fingerprint(warehouse, source) == checksum
-    items[0] = replace(items[0], expected=1)
-    assert loader.load(warehouse, source.spec, iter(items), night).updated == 1
+    assert try_with(iter, LoadOptions()).updated == 1
 
 
 def test_writes_during_the_read_stay_invisible(
@@ -260,18 +274,16 @@ def test_writes_during_the_read_stay_invisible(
         source.put(key, "before", at(1))
     night = open_night(warehouse, date(2026, 1, 2))
 
-    def meanwhile() -> Iterator[Batch]:
-        for number, item in enumerate(
-            READERS[system].extract(source.client, source.spec, night.window(source.spec))
-        ):
-            if number == 0:
-                writer.put(0, "during", at(1))
-                writer.put(99, "during", at(1))
-                writer.delete(5)
-            yield item
+    def meanwhile(batches: Iterator[Batch]) -> Iterator[Batch]:
+        writer.put(0, "during", at(1))
+        writer.put(98, "during", at(1))
+        yield from batches
+        writer.put(1, "after", at(1))
+        writer.put(99, "after", at(1))
+        writer.delete(5)
 
     with open_source(system, source_url) as writer:
-        result = loader.load(warehouse, source.spec, meanwhile(), night)
+        result = loader.load(warehouse, source.spec, meddled(source, night, meanwhile), night)
     assert result.read == 30
     assert {label for _, label, _, _ in versions(warehouse, source)} == {"before"}
 
@@ -283,7 +295,7 @@ def test_the_source_connection_is_free_after_a_failed_load(
         source.put(key, "row", at(1))
     night = open_night(warehouse, date(2026, 1, 2))
     with monkeypatch.context() as patched:
-        patched.setattr(loader, "_check", lambda *_: 1 / 0)
+        patched.setattr(loader._Load, "_merge_window", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             extract_and_load(source.client, warehouse, source.spec, night)
     assert extract_and_load(source.client, warehouse, source.spec, night).inserted == 50

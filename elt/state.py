@@ -1,0 +1,118 @@
+"""What a load leaves in the ``elt`` schema: watermark, rejected rows, its line in the log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from elt.nights import Night
+from elt.raw import raw_table
+from elt.specs import TableSpec
+
+Watermark = tuple[datetime, str]
+
+
+def read_watermark(conn: psycopg.Connection[Any], spec: TableSpec) -> Watermark | None:
+    """The last cursor value read and the last key at it; None where there is none."""
+    row = conn.execute(
+        "select cursor_value, key_value from elt.watermarks"
+        " where source_system = %s and source_table = %s and cursor_value is not null",
+        (spec.system, spec.name),
+    ).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def highest(
+    conn: psycopg.Connection[Any], spec: TableSpec, read: sql.Identifier
+) -> Watermark | None:
+    """The highest cursor value in ``read`` (the stage, or raw), and the highest key at it."""
+    if spec.cursor is None:
+        return None
+    row = conn.execute(
+        sql.SQL(
+            "select {cursor}::timestamp at time zone 'UTC', {key}::text from {read}"
+            " where {cursor} is not null order by {cursor} desc, {key} desc limit 1"
+        ).format(cursor=sql.Identifier(spec.cursor), key=sql.Identifier(spec.key.name), read=read)
+    ).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def move_watermark(
+    conn: psycopg.Connection[Any], spec: TableSpec, night: Night, watermark: Watermark | None
+) -> None:
+    """Note how far the table was read."""
+    conn.execute(
+        """
+        insert into elt.watermarks
+            (source_system, source_table, cursor_value, key_value, as_of, batch_id)
+        values (%s, %s, %s, %s, %s, %s)
+        on conflict (source_system, source_table) do update
+        set cursor_value = excluded.cursor_value, key_value = excluded.key_value,
+            as_of = excluded.as_of, batch_id = excluded.batch_id
+        """,
+        (spec.system, spec.name, *(watermark or (None, None)), night.as_of, night.batch_id),
+    )
+
+
+def is_empty(conn: psycopg.Connection[Any], spec: TableSpec) -> bool:
+    """Whether raw has no version of any row."""
+    row = conn.execute(
+        sql.SQL("select not exists (select from {})").format(raw_table(spec))
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def newly_rejected(conn: psycopg.Connection[Any], spec: TableSpec) -> int:
+    """How many of the rejected keys were not rejected before."""
+    row = conn.execute(
+        "select count(distinct x.source_key) from amato_rejected as x where not exists ("
+        " select from elt.rejected_rows as r where r.source_system = %s and r.source_table = %s"
+        " and r.source_key = x.source_key and r.resolved_at is null)",
+        (spec.system, spec.name),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def record_rejected(conn: psycopg.Connection[Any], spec: TableSpec, night: Night) -> None:
+    """Open a row in ``elt.rejected_rows`` for each rejected key; close what is mended.
+
+    Every open key was looked for in this load. Mended is one that loaded now, and one that
+    the source has no more. An open row whose reason and payload are the same stays untouched.
+    """
+    names = {
+        "system": sql.Literal(spec.system),
+        "table": sql.Literal(spec.name),
+        "as_of": sql.Literal(night.as_of),
+        "batch_id": sql.Literal(night.batch_id),
+    }
+    conn.execute(
+        sql.SQL(
+            """
+            insert into elt.rejected_rows as r
+                (source_system, source_table, source_key, reason, payload, first_as_of, batch_id)
+            select distinct on (source_key)
+                {system}, {table}, source_key, reason, payload, {as_of}, {batch_id}
+            from amato_rejected
+            order by source_key, payload
+            on conflict (source_system, source_table, source_key) where resolved_at is null
+            do update set reason = excluded.reason, payload = excluded.payload,
+                batch_id = excluded.batch_id
+            where (r.reason, r.payload) is distinct from (excluded.reason, excluded.payload)
+            """
+        ).format(**names)
+    )
+    conn.execute(
+        sql.SQL(
+            """
+            update elt.rejected_rows as r set resolved_at = {as_of}
+            where r.source_system = {system} and r.source_table = {table}
+                and r.resolved_at is null
+                and not exists (select from amato_rejected as x
+                                where x.source_key = r.source_key)
+                and not exists (select from amato_held as h where h.key::text = r.source_key)
+            """
+        ).format(**names)
+    )

@@ -1,0 +1,64 @@
+"""What the benchmarks of extract and load run as processes of their own.
+
+``python -m tests.benchmarks.elt_jobs idle|bare|load TABLE [DAY]``, with the addresses in
+MYSQL_URL, MONGO_URL and WAREHOUSE_URL.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import closing
+from datetime import UTC, date, datetime
+
+import psycopg
+from psycopg import sql
+from pymongo import MongoClient
+
+from ddl.migrate import connect_mysql
+from elt.batch import Window
+from elt.extract_load import extract_and_load
+from elt.nights import open_night
+from elt.raw import column_list, raw_table
+from elt.readers import mongo, mysql
+from elt.specs import SPECS
+from tests.benchmarks.measure import tell_peak
+
+
+def main(job: str, table: str, day: str = "2026-01-01") -> None:
+    """Do one job."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    (spec,) = (spec for spec in SPECS if spec.name == table)
+    with (
+        closing(connect_mysql(os.environ["MYSQL_URL"])) as shop,
+        MongoClient(os.environ["MONGO_URL"]) as client,
+        psycopg.connect(os.environ["WAREHOUSE_URL"]) as conn,
+    ):
+        source = shop if spec.system == "mysql" else client.get_default_database()
+        if job == "idle":
+            return
+        if job == "load":
+            night = open_night(conn, date.fromisoformat(day))
+            extract_and_load(source, conn, spec, night)
+            return
+        # Rows only, into a table without keys or versions: what a pipe of two clients does.
+        bare = sql.Identifier("bench", table)
+        conn.execute("create schema if not exists bench")
+        conn.execute(sql.SQL("drop table if exists {}").format(bare))
+        conn.execute(
+            sql.SQL("create table {} as select {} from {} limit 0").format(
+                bare, column_list(spec), raw_table(spec)
+            )
+        )
+        reader = mysql.extract if spec.system == "mysql" else mongo.extract
+        batches = reader(source, spec, Window(datetime(2100, 1, 1, tzinfo=UTC)))
+        copying = sql.SQL("copy {} ({}) from stdin").format(bare, column_list(spec))
+        with conn.cursor() as cursor, cursor.copy(copying) as copy:
+            for batch in batches:
+                copy.write(batch.data)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+    tell_peak()

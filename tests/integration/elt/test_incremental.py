@@ -1,0 +1,299 @@
+"""Reading by watermark: nothing behind it is missed, and nothing is read for nothing."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from elt import loader
+from elt.loader import TooManyDeletionsError, TooManyRejectedError
+from elt.nights import open_night
+from elt.options import LoadOptions
+from tests.integration.elt.support import (
+    Clicks,
+    Shop,
+    Source,
+    at,
+    fingerprint,
+    load_night,
+    query,
+    raw_as_of,
+    reload,
+    versions,
+)
+
+Warehouse = psycopg.Connection[Any]
+NO_LAG = LoadOptions(lag=timedelta(0))
+STRICT = LoadOptions()
+
+
+def proof(conn: Warehouse) -> tuple[Any, ...]:
+    """The last line of the log: both sides' rows and checksums."""
+    (row,) = query(
+        conn,
+        "select source_rows, source_checksum, raw_rows, raw_checksum from elt.load_log"
+        " order by log_id desc limit 1",
+    )
+    return row
+
+
+def test_only_the_window_is_read(source: Source, warehouse: Warehouse) -> None:
+    for key in range(40):
+        source.put(key, "old", at(1, key % 12))
+    load_night(warehouse, source, 3)
+    source.put(3, "changed", at(2))
+    source.put(50, "added", at(2, 13))
+    result = load_night(warehouse, source, 4)
+    # Beside the two, rows of the hour before the watermark (11:00) and at it are read again.
+    assert (result.read, result.inserted, result.updated, result.late) == (8, 1, 1, 0)
+    assert result.window_start == at(1, 10).isoformat()
+    source_rows, source_checksum, raw_rows, raw_checksum = proof(warehouse)
+    assert (source_rows, source_checksum) == (raw_rows, raw_checksum) == (41, raw_checksum)
+
+
+@pytest.mark.parametrize("behind", [1, 3, 24 * 400])
+def test_rows_committed_late_behind_the_watermark_are_found(
+    source: Source, warehouse: Warehouse, behind: int
+) -> None:
+    for key in range(20):
+        source.put(key, "old", at(2))
+    load_night(warehouse, source, 3)
+    moment = at(2) - timedelta(hours=behind)
+    source.put(5, "late update", moment)
+    source.put(99, "late insert", moment)
+    result = load_night(warehouse, source, 4, NO_LAG)
+    assert (result.inserted, result.updated, result.late) == (1, 1, 2)
+    rows = raw_as_of(warehouse, source, 4)
+    assert rows["5"] == ("late update", moment) and rows["99"] == ("late insert", moment)
+
+
+def test_a_key_replaced_by_another_at_the_same_cursor_is_found(
+    source: Source, warehouse: Warehouse
+) -> None:
+    """Counts and cursors alone would not tell."""
+    for key in range(1, 20):
+        source.put(key, "row", at(1))
+    source.put(30, "newest", at(2))
+    load_night(warehouse, source, 3)
+    source.delete(7)
+    source.put(77, "row", at(1))
+    result = load_night(warehouse, source, 4, NO_LAG)
+    assert (result.inserted, result.deleted) == (1, 1)
+
+
+def test_two_rows_that_swap_their_cursors_are_found(source: Source, warehouse: Warehouse) -> None:
+    source.put(1, "one", at(1, 3))
+    source.put(2, "two", at(1, 5))
+    source.put(3, "newest", at(2))
+    load_night(warehouse, source, 3)
+    source.put(1, "one, later", at(1, 5))
+    source.put(2, "two, earlier", at(1, 3))
+    assert load_night(warehouse, source, 4, NO_LAG).updated == 2
+
+
+def test_rows_at_the_watermark_itself_are_not_lost(source: Source, warehouse: Warehouse) -> None:
+    """The cursor's boundary: rows that share the watermark's moment, on either side of its key."""
+    for key in (3, 5):
+        source.put(key, "first", at(2))
+    load_night(warehouse, source, 3, NO_LAG)
+    for key in (2, 4, 6):
+        source.put(key, "second", at(2))
+    result = load_night(warehouse, source, 4, NO_LAG)
+    assert result.inserted == 3
+    # The one above the watermark's key by window, the two below by reconciliation.
+    assert result.late == 2
+    assert len(raw_as_of(warehouse, source, 4)) == 5
+
+
+def test_the_cursor_keeps_the_precision_of_its_source(
+    source: Source, warehouse: Warehouse, system: str
+) -> None:
+    step = timedelta(milliseconds=1) if system == "mongo" else timedelta(microseconds=1)
+    start = datetime(2026, 1, 1, 12, 0, 0, 999_000, tzinfo=UTC)
+    moments = [start - step, start, start + step]
+    for key, moment in enumerate(moments):
+        source.put(key, "row", moment)
+    load_night(warehouse, source, 2, NO_LAG)
+    watermark = "select cursor_value from elt.watermarks"
+    assert query(warehouse, watermark) == [(moments[-1],)]
+    source.put(9, "one step on", moments[-1] + step)
+    result = load_night(warehouse, source, 3, NO_LAG)
+    assert (result.read, result.inserted, result.late) == (1, 1, 0)
+    # The bound cuts as finely.
+    bound = datetime(2026, 1, 4, tzinfo=UTC)
+    source.put(10, "before", bound - step)
+    source.put(11, "at", bound)
+    result = load_night(warehouse, source, 4, NO_LAG)
+    assert (result.inserted, result.held) == (1, 1)
+
+
+def test_a_row_without_a_usable_cursor_is_read_every_night(
+    source: Source, warehouse: Warehouse
+) -> None:
+    source.put(1, "null", None)
+    source.put(2, "before 1900", datetime(1899, 12, 31, tzinfo=UTC))
+    source.put(3, "row", at(2))
+    load_night(warehouse, source, 3, NO_LAG)
+    source.put(1, "null changed", None)
+    source.put(2, "before 1900 changed", datetime(1899, 12, 31, tzinfo=UTC))
+    result = load_night(warehouse, source, 4, NO_LAG)
+    assert (result.updated, result.late) == (2, 0)
+
+
+def test_a_full_refresh_sees_what_did_not_move_the_cursor(
+    source: Source, warehouse: Warehouse
+) -> None:
+    source.put(1, "as it was", at(1))
+    source.put(2, "newest", at(2, 20))
+    load_night(warehouse, source, 3)
+    source.put(1, "changed in place", at(1))
+    assert load_night(warehouse, source, 4).updated == 0
+    assert load_night(warehouse, source, 4, LoadOptions(full_refresh=True)).updated == 1
+
+
+def test_a_lost_watermark_is_no_loss(source: Source, warehouse: Warehouse) -> None:
+    for key in range(10):
+        source.put(key, "row", at(1))
+    load_night(warehouse, source, 2)
+    before = fingerprint(warehouse, source)
+    with warehouse.transaction():
+        warehouse.execute("delete from elt.watermarks")
+    result = load_night(warehouse, source, 2)
+    assert (result.window_start, result.unchanged) == (None, 10)
+    assert fingerprint(warehouse, source) == before
+
+
+@pytest.mark.parametrize("keys", [(0,), (-3, 0, 3), (1, 1 << 40), (-(1 << 62), 1 << 62)])
+def test_keys_of_any_size_are_reconciled(
+    source: Source, warehouse: Warehouse, keys: tuple[int, ...]
+) -> None:
+    source.put(1_000, "newest", at(2))
+    for key in keys:
+        source.put(key, "row", at(1))
+    load_night(warehouse, source, 3)
+    for key in keys:
+        source.put(key, "late", at(1, 3))
+    result = load_night(warehouse, source, 4, NO_LAG)
+    assert (result.updated, result.late) == (len(keys), len(keys))
+    for key in keys:
+        source.delete(key)
+    assert load_night(warehouse, source, 5).deleted == len(keys)
+
+
+# --- deletions --------------------------------------------------------------------------
+
+
+def test_an_empty_source_deletes_nothing(source: Source, warehouse: Warehouse) -> None:
+    for key in range(3):
+        source.put(key, "row", at(1))
+    load_night(warehouse, source, 2)
+    before = fingerprint(warehouse, source)
+    source.clear()
+    with pytest.raises(TooManyDeletionsError, match=r"is empty: 3 of 3 live rows.*allow_deletes"):
+        load_night(warehouse, source, 3, STRICT)
+    assert fingerprint(warehouse, source) == before
+    with pytest.raises(TooManyDeletionsError):
+        load_night(warehouse, source, 3, LoadOptions(full_refresh=True))
+    assert load_night(warehouse, source, 3).deleted == 3
+
+
+@pytest.mark.parametrize(("gone", "stops"), [(50, False), (51, True)])
+def test_a_large_part_of_a_table_is_not_deleted(
+    source: Source, warehouse: Warehouse, gone: int, stops: bool
+) -> None:
+    """More than 20 percent and more than 50 rows stop the load."""
+    for key in range(100):
+        source.put(key, "row", at(1))
+    load_night(warehouse, source, 2)
+    for key in range(gone):
+        source.delete(key)
+    if not stops:
+        assert load_night(warehouse, source, 3, STRICT).deleted == gone
+        return
+    with pytest.raises(TooManyDeletionsError, match=r"51 of 100 live rows.*the limit is 20%"):
+        load_night(warehouse, source, 3, STRICT)
+    assert len(raw_as_of(warehouse, source, 3)) == 100
+    assert load_night(warehouse, source, 3).deleted == gone
+
+
+# --- rejected rows ----------------------------------------------------------------------
+
+
+def test_too_many_rejected_rows_fail_the_table(
+    shop: Shop, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "FEW_REJECTED", 2)
+    shop.run("drop table customer_segments")
+    shop.run("create table customer_segments (row_id bigint, segment_name text)")
+    shop.run("insert into customer_segments values (1, 'a'), (null, 'b'), (null, 'c')")
+    assert load_night(warehouse, shop, 2).rejected == 2
+    shop.run("insert into customer_segments values (null, 'd')")
+    # What is open already is not counted again.
+    assert load_night(warehouse, shop, 3).rejected == 3
+    shop.run("insert into customer_segments values (null, 'e'), (null, 'f'), (null, 'g')")
+    with pytest.raises(TooManyRejectedError, match=r"3 of 7 rows.*null key.*budget is 2"):
+        load_night(warehouse, shop, 4)
+
+
+def test_rejected_rows_are_tried_again_every_night(
+    shop: Shop, clicks: Clicks, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from elt import batch
+    from elt.extract_load import replay_rejected
+
+    monkeypatch.setattr(batch, "ROW_BYTES", 400)
+    for key in range(5):
+        shop.put(key, "x" * 99, at(1))
+    shop.run("update customer_segments set description = repeat('y', 400) where row_id in (1, 2)")
+    shop.put(9, "newest", at(2))
+    assert load_night(warehouse, shop, 3).rejected == 2
+    open_rows = "select count(*) from elt.rejected_rows where resolved_at is null"
+    assert load_night(warehouse, shop, 4, NO_LAG).rejected == 2
+    assert query(warehouse, open_rows) == [(2,)]
+    # The fix moves no cursor.
+    monkeypatch.setattr(batch, "ROW_BYTES", 40_000)
+    night = open_night(warehouse, date(2026, 1, 5))
+    result = replay_rejected(shop.client, warehouse, shop.spec, night)
+    assert result is not None and (result.inserted, result.rejected, result.late) == (2, 0, 2)
+    assert query(warehouse, open_rows) == [(0,)]
+    assert replay_rejected(shop.client, warehouse, shop.spec, night) is None
+
+
+def test_a_rejected_key_does_not_hide_others(
+    shop: Shop, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The live version of a key that is rejected now stays, and the proof still holds."""
+    from elt import batch
+
+    for key in range(10):
+        shop.put(key, "row", at(1))
+    load_night(warehouse, shop, 2)
+    monkeypatch.setattr(batch, "ROW_BYTES", 300)
+    shop.put(4, "changed", at(2))
+    shop.run("update customer_segments set description = repeat('y', 400) where row_id = 4")
+    shop.delete(5)
+    shop.put(6, "late", at(1, 2))
+    result = load_night(warehouse, shop, 3, NO_LAG)
+    assert (result.rejected, result.deleted, result.updated) == (1, 1, 1)
+    assert ("4", "row", 2, None) in versions(warehouse, shop)
+    assert proof(warehouse)[0] == proof(warehouse)[2] == 8
+
+
+def test_the_same_night_again_after_every_kind_of_change(
+    source: Source, warehouse: Warehouse
+) -> None:
+    for key in range(30):
+        source.put(key, "old", at(1, key % 24))
+    load_night(warehouse, source, 2)
+    source.put(1, "new", at(2))
+    source.put(2, "late", at(1))
+    source.delete(3)
+    source.put(40, "added late", at(1, 1))
+    night = open_night(warehouse, date(2026, 1, 3))
+    reload(warehouse, source, night, NO_LAG)
+    checksum = fingerprint(warehouse, source)
+    for options in (NO_LAG, STRICT, LoadOptions(full_refresh=True)):
+        result = reload(warehouse, source, night, options)
+        assert (result.inserted, result.updated, result.deleted) == (0, 0, 0)
+        assert fingerprint(warehouse, source) == checksum
