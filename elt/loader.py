@@ -29,6 +29,7 @@ from elt.options import LoadOptions
 from elt.raw import ensure_raw, raw_table
 from elt.readers.snapshot import Snapshot
 from elt.reconcile import CountMismatchError, Proof, Reconciliation, TooManyDeletionsError
+from elt.result import LoadResult, record_load
 from elt.specs import TableSpec
 from elt.staging import Filling, Staged, Staging
 from elt.state import Watermark
@@ -55,40 +56,6 @@ class TableBusyError(RuntimeError):
 
 class TooManyRejectedError(RuntimeError):
     """More rows cannot be loaded than the table's budget allows; nothing was changed."""
-
-
-@dataclass(frozen=True)
-class LoadResult:
-    """What one load did, in rows of the source (``deleted``: in live versions).
-
-    ``read = inserted + updated + unchanged + rejected``; rows that wait for a later night
-    (``held``) are not read. ``late`` of the rows read were not in the window: reconciliation
-    found them. ``bytes`` is what went through COPY; ``seconds`` is wall time.
-    ``differences`` says how the source differs from the table's contract.
-    """
-
-    table: str
-    read: int
-    inserted: int
-    updated: int
-    deleted: int
-    unchanged: int
-    rejected: int
-    held: int
-    late: int
-    bytes: int
-    seconds: float
-    source_rows: int
-    source_checksum: str
-    raw_rows: int
-    raw_checksum: str
-    window_start: str | None
-    differences: tuple[str, ...] = ()
-
-    @property
-    def rows_per_second(self) -> float:
-        """Rows read a second of wall time."""
-        return self.read / self.seconds if self.seconds else 0.0
 
 
 def load(
@@ -166,10 +133,11 @@ class _Load:
         buckets = self.source.buckets(*reconciliation.key_range())
         with _started(self.source.digest, buckets) as digest:
             self._merge_window()
+            reconciliation.digest_raw(buckets)
             source = digest.result()
         if self.window.start is None:
             self._check_all_arrived(source)
-        self._reconcile(reconciliation, source, buckets)
+        self._reconcile(reconciliation, source)
         return reconciliation.prove()
 
     def _agree(self) -> None:
@@ -254,8 +222,8 @@ class _Load:
         self.rejected += staged.rejected
         self.bytes += staged.bytes
 
-    def _reconcile(self, reconciliation: Reconciliation, source: Digest, buckets: Buckets) -> None:
-        different = reconciliation.compare(source, buckets)
+    def _reconcile(self, reconciliation: Reconciliation, source: Digest) -> None:
+        different = reconciliation.compare(source)
         if different:
             reconciliation.fetch_pairs(self.source)
         self.staging.next_stage()
@@ -349,7 +317,7 @@ class _Load:
         state.record_rejected(self.conn, self.spec, self.night)
         contracts.record(self.conn, self.spec, self.contract.differences, self.night.as_of)
         state.move_watermark(self.conn, self.spec, self.night, self._new_watermark())
-        _record(self.conn, self.spec, self.night, result, self.window, proof.live)
+        record_load(self.conn, self.spec, self.night, result, self.window, proof.live)
 
     def _new_watermark(self) -> Watermark | None:
         """The highest of what was read; it never goes back."""
@@ -359,7 +327,7 @@ class _Load:
 
 @contextmanager
 def _started(work: Callable[[Buckets], Digest], buckets: Buckets) -> Iterator[Future[Digest]]:
-    """Let the source add up its digest while the warehouse merges."""
+    """Let the source add up its digest while the warehouse merges and adds up its own."""
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(work, buckets)
 
@@ -377,53 +345,3 @@ def _lock(conn: psycopg.Connection[Any], spec: TableSpec) -> None:
             f"{spec.raw_name} has been loaded by another runner for {LOCK_TIMEOUT}: wait for it, "
             "or end it, then run the task again"
         ) from error
-
-
-def _record(
-    conn: psycopg.Connection[Any],
-    spec: TableSpec,
-    night: Night,
-    result: LoadResult,
-    window: Window,
-    live: int,
-) -> None:
-    loaded = result.inserted + result.updated + result.unchanged
-    if result.read != loaded + result.rejected:
-        raise CountMismatchError(
-            f"{spec.raw_name}: {result.read} rows read, but {loaded} loaded and "
-            f"{result.rejected} rejected; nothing was changed"
-        )
-    conn.execute(
-        """
-        insert into elt.load_log
-            (batch_id, as_of, source_system, source_table, read, inserted, updated, deleted,
-             unchanged, rejected, bytes, seconds, raw_live, held, late, window_start, window_end,
-             source_rows, source_checksum, raw_rows, raw_checksum, differences)
-        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-                %s, %s)
-        """,
-        (
-            night.batch_id,
-            night.as_of,
-            spec.system,
-            spec.name,
-            result.read,
-            result.inserted,
-            result.updated,
-            result.deleted,
-            result.unchanged,
-            result.rejected,
-            result.bytes,
-            result.seconds,
-            live,
-            result.held,
-            result.late,
-            window.start,
-            window.end,
-            result.source_rows,
-            result.source_checksum,
-            result.raw_rows,
-            result.raw_checksum,
-            list(result.differences),
-        ),
-    )

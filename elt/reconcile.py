@@ -97,11 +97,14 @@ class Reconciliation:
         row = self.run("select min({key}), max({key}) from {raw}").fetchone()
         return row if row is not None else (None, None)
 
-    def compare(self, source: Digest, buckets: Buckets) -> list[int]:
-        """Compare the source's digest with raw's; returns the buckets that differ."""
+    def digest_raw(self, buckets: Buckets) -> None:
+        """Add up what is live in raw."""
         self.buckets = buckets
-        self.source = source
         self.raw = self._digest(None)
+
+    def compare(self, source: Digest) -> list[int]:
+        """Compare the source's digest with raw's; returns the buckets that differ."""
+        self.source = source
         self.different = unequal(source, self.raw)
         return self.different
 

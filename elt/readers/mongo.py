@@ -8,7 +8,9 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
+from bson.min_key import MinKey
 from bson.raw_bson import RawBSONDocument
+from bson.timestamp import Timestamp
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -30,12 +32,6 @@ KEYS_AT_ONCE = 1_000
 SAMPLE = 500
 
 Filter = Mapping[str, Any]
-# Everything that a date is not: a comparison with a date finds dates only.
-_NOT_DATES = [
-    *("double", "string", "object", "array", "binData", "undefined", "objectId", "bool"),
-    *("regex", "dbPointer", "javascript", "symbol", "javascriptWithScope", "int"),
-    *("timestamp", "long", "decimal", "minKey", "maxKey"),
-]
 
 
 def extract(client: Database[Any], spec: TableSpec, window: Window) -> Iterator[Batch]:
@@ -83,7 +79,7 @@ class MongoSnapshot:
         self.nameless: list[bytes] = []
         self.index: str | None = None
         for name, index in collection.index_information(session=None).items():
-            if index["key"][:2] == [(self.cursor, 1), ("_id", 1)]:
+            if index["key"] == [(self.cursor, 1), ("_id", 1)] and not index.get("sparse"):
                 self.index = name
 
     @property
@@ -110,24 +106,28 @@ class MongoSnapshot:
         """The keys of documents at or after the bound."""
         if self.cursor is None:
             return
-        where = {self.cursor: {"$gte": self.end}}
         projection = {"_id": 1}
-        for reply in self._find(where, projection, batch_size=PAIRS_AT_ONCE, hint=self.index):
+        for reply in self._find(
+            self._held(), projection, batch_size=PAIRS_AT_ONCE, hint=self.index
+        ):
             reader = PairReader(None, self.end)
             for pairs in reader.read(reply):
                 yield [key.tobytes().decode() for key in pairs.keys]
 
     def read(self, window: Window) -> Iterator[Batch]:
         """The documents of a window, and those whose cursor is no usable date."""
-        where = self._window(window)
-        if window.start is not None:
-            # All of a collection is counted by its digest.
-            count = self.collection.count_documents(where, session=self.session)
-            yield Batch(0, b"", expected=count)
-            yield from self._batches(where)
-        else:
-            # Never by way of the cursor's index: that would look up one document after another.
-            yield from self._batches(where, hint=[("$natural", 1)])
+        if self.cursor is None or window.start is None:
+            # All of a collection is counted by its digest. It is never read by way of the
+            # cursor's index: that would look up one document after another.
+            yield from self._batches(self._below(), hint=[("$natural", 1)])
+            return
+        where = self._window(self.cursor, window)
+        count = self.collection.count_documents(where, session=self.session)
+        for batch in self._unusable(self.cursor, where):
+            count += batch.rows + len(batch.rejected)
+            yield batch
+        yield Batch(0, b"", expected=count)
+        yield from self._batches(where)
 
     def read_keys(self, keys: Sequence[str]) -> Iterator[Batch]:
         """The documents of these keys."""
@@ -166,8 +166,8 @@ class MongoSnapshot:
         for reply in self._find({}, projection, batch_size=PAIRS_AT_ONCE, hint=self.index):
             yield from reader.read(reply)
 
-    def _batches(self, where: Any, hint: Any = None) -> Iterator[Batch]:
-        for reply in self._find(where, batch_size=BATCH_SIZE, hint=hint):
+    def _batches(self, where: Any, hint: Any = None, **more: Any) -> Iterator[Batch]:
+        for reply in self._find(where, batch_size=BATCH_SIZE, hint=hint, **more):
             yield from self.converter.batches(reply)
 
     def _find(
@@ -181,23 +181,43 @@ class MongoSnapshot:
 
     def _below(self) -> dict[str, Any]:
         """Not held: the loader leaves those documents for a later night."""
-        return {} if self.cursor is None else {self.cursor: {"$not": {"$gte": self.end}}}
+        return {} if self.cursor is None else {"$nor": [self._held()]}
 
-    def _window(self, window: Window) -> dict[str, Any]:
-        if self.cursor is None or window.start is None:
-            return self._below()
-        name = self.cursor
+    def _window(self, name: str, window: Window) -> dict[str, Any]:
+        assert window.start is not None
         start = window.start.astimezone(UTC).replace(tzinfo=None)
         # A date keeps milliseconds: to begin a little earlier loses nothing.
         start = start.replace(microsecond=start.microsecond // 1000 * 1000)
-        inside: list[dict[str, Any]] = [{name: {"$gte": start, "$lt": self.end}}]
-        if window.after is not None:
-            # Other types of key than the watermark's may come after it or before.
-            key = key_value(window.after)
-            inside = [
+        if window.after is None:
+            return {name: {"$gte": start, "$lt": self.end}}
+        # Other types of key than the watermark's may come after it or before.
+        key = key_value(window.after)
+        return {
+            "$or": [
                 {name: {"$gt": start, "$lt": self.end}},
                 {name: start, "_id": {"$not": {"$lte": key}}},
             ]
+        }
+
+    def _unusable(self, name: str, window: Filter) -> Iterator[Batch]:
+        """Documents whose cursor is before ``FLOOR``, null, missing, or no date at all.
+
+        A condition on types would look at every document. In the index all of these stand
+        before the first usable date or, a few types, behind the last one.
+        """
         floor = FLOOR.replace(tzinfo=None)
-        unusable = [{name: None}, {name: {"$lt": floor}}, {name: {"$type": _NOT_DATES}}]
-        return {"$or": [*inside, *unusable]}
+        if self.index is None:
+            usable = {name: {"$gte": floor, "$lte": datetime.max}}
+            yield from self._batches({"$nor": [window, usable, self._held()]})
+            return
+        ends: tuple[dict[str, Any], ...] = (
+            {"max": {name: floor, "_id": MinKey()}},
+            {"min": {name: Timestamp(0, 0), "_id": MinKey()}},
+        )
+        # An array has an entry for each element, and may be in the window, too.
+        for end, more in zip(ends, ([], [{name: {"$type": "array"}}]), strict=True):
+            where = {"$nor": [window, self._held(), *more]}
+            yield from self._batches(where, hint=self.index, **end)
+
+    def _held(self) -> dict[str, Any]:
+        return {str(self.cursor): {"$gte": self.end}}

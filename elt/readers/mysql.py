@@ -200,7 +200,7 @@ def _column(
         raw_type = f"numeric({precision},{scale})"
     else:
         raw_type = _RAW_TYPES[kind]
-    return SourceColumn(name, kind, raw_type, nullable == "YES")
+    return SourceColumn(name, kind, raw_type, nullable == "YES", "unsigned" in declared)
 
 
 def query(client: Connection, statement: str, *params: str) -> list[Any]:

@@ -24,6 +24,7 @@ class SourceColumn:
     kind: Kind
     raw_type: str
     nullable: bool = True
+    unsigned: bool = False
 
 
 class Snapshot(Protocol):

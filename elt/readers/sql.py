@@ -42,9 +42,9 @@ class SqlSnapshot(ABC):
                 self.cursor = self.quote(spec.cursor)
         key = next(column for column in columns if column.name == spec.key.name)
         # A key that raw cannot hold names no row.
-        self.nameless = f"({self.key} is null or {self.key} > {_HIGHEST_KEY})"
-        if not key.nullable:
-            self.nameless = f"{self.key} > {_HIGHEST_KEY}"
+        parts = [f"{self.key} is null"] if key.nullable else []
+        parts += [f"{self.key} > {_HIGHEST_KEY}"] if key.unsigned else []
+        self.nameless = f"({' or '.join(parts) or 'false'})"
 
     @abstractmethod
     def quote(self, name: str) -> str:

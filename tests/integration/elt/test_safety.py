@@ -101,7 +101,7 @@ elif point == "reconciling":
 elif point == "merging":
     Merge._write_new = stop
 else:
-    loader._record = stop
+    loader.record_load = stop
 
 with open_source(sys.argv[1], os.environ["SOURCE"]) as source:
     with open_warehouse(os.environ["RAW"]) as conn:
