@@ -40,12 +40,15 @@ __all__ = [
     "Layer",
     "ModelResult",
     "build_layer",
+    "build_past_night",
     "generate_docs",
 ]
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 # The one script that dbt's docs page would fetch from elsewhere (a usage tracker).
 TRACKER = "//d1fc8wv8zag5ca.cloudfront.net/2.9.0/sp.js"
+# The tables whose rows of earlier nights stay, and all that they are made of.
+PAST_NIGHT = "+config.meta.keeps_nights:true"
 log = logging.getLogger(__name__)
 
 
@@ -84,6 +87,46 @@ def build_layer(
     return results
 
 
+def build_past_night(
+    as_of: date, home: Path, warehouse_url: str, project: Path = PROJECT
+) -> list[ModelResult]:
+    """Write one night that is over into the tables that keep every night, and nowhere else.
+
+    Everything that these tables are made of is built again as it was known on that night, in
+    the schemas ``past_*``, which are empty before and after: the marts go on showing the newest
+    night. The results are in ``quality.dbt_run_results`` under the layer ``past``.
+
+    Raises:
+        DbtFailedError: a model or test failed, or dbt could not start.
+        DbtConnectionLostError: as above, and the cause is a lost connection.
+    """
+    with _lock(warehouse_url) as conn:
+        _empty_past_schemas(conn)
+        try:
+            arguments = ["build", "--indirect-selection", "cautious", "--select", PAST_NIGHT]
+            arguments += ["--exclude-resource-type", "unit_test"]
+            run, error = _invoke(arguments, as_of, home, warehouse_url, project, past_night=True)
+        finally:
+            _empty_past_schemas(conn)
+        results = [to_result(item) for item in run.results if is_ours(item)] if run else []
+        write_results(conn, "past", as_of, results, replace=True)
+    failed = failure(f"past night {as_of}", results, error)
+    if failed:
+        raise failed
+    log.info("dbt past night %s: %d nodes, none failed", as_of, len(results))
+    return results
+
+
+def _empty_past_schemas(conn: psycopg.Connection[Any]) -> None:
+    """Drop what a run for a past night left, also one that was killed."""
+    tables = conn.execute(
+        "select format('%I.%I', schemaname, tablename) from pg_tables"
+        r" where schemaname like 'past\_%' and tableowner = current_user"
+    ).fetchall()
+    for (table,) in tables:
+        conn.execute(f"drop table {table} cascade".encode())
+
+
 def generate_docs(as_of: date, home: Path, warehouse_url: str, project: Path = PROJECT) -> Path:
     """Write the docs as one page that needs no network; returns ``AMATO_HOME/docs/index.html``.
 
@@ -105,17 +148,26 @@ def generate_docs(as_of: date, home: Path, warehouse_url: str, project: Path = P
 
 
 def _invoke(
-    arguments: list[str], as_of: date, home: Path, warehouse_url: str, project: Path
+    arguments: list[str],
+    as_of: date,
+    home: Path,
+    warehouse_url: str,
+    project: Path,
+    *,
+    past_night: bool = False,
 ) -> tuple[Any, BaseException | None]:
     """Run a dbt command; returns its result (None if it could not start) and its exception."""
     from dbt.cli.main import dbtRunner
 
     folder = home / "dbt"
     folder.mkdir(parents=True, exist_ok=True)
+    variables: dict[str, object] = {"as_of": as_of.isoformat()}
+    if past_night:
+        variables["past_night"] = True
     common = [
         *("--project-dir", str(project), "--profiles-dir", str(project)),
         *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
-        *("--vars", json.dumps({"as_of": as_of.isoformat()})),
+        *("--vars", json.dumps(variables)),
         *("--log-level", "none", "--log-level-file", "info", "--no-use-colors"),
         "--no-send-anonymous-usage-stats",
     ]
