@@ -194,6 +194,8 @@ def _environment(warehouse_url: str) -> Iterator[None]:
         "AMATO_DBT_PASSWORD": unquote(url.password or ""),
         "AMATO_DBT_DBNAME": unquote(url.path.strip("/")),
     }
+    # Compiling a query takes longer than most of the project's queries and tests do.
+    values["PGOPTIONS"] = "-c jit=off"
     # libpq reads these by itself, so that sslmode and its files need no place in the profile.
     for name, given in parse_qs(url.query).items():
         if name.startswith("ssl"):

@@ -13,7 +13,13 @@ from dags.stages.connections import warehouse_url
 from dags.stages.night import latest_night, night_of_run
 
 Layer = Literal["staging", "intermediate", "marts"]
-MARTS = ["dim_customers", "fct_orders", "customer_rfm", "rfm_segment_summary"]
+MARTS = [
+    "dim_customers",
+    "fct_orders",
+    "customer_rfm",
+    "rfm_segment_summary",
+    "data_quality_summary",
+]
 MART_ASSETS = [table_asset(f"marts.{name}") for name in MARTS]
 log = logging.getLogger(__name__)
 

@@ -255,7 +255,7 @@ KILLS = {
     "added day": [
         ("mysql", "_load", 5),
         ("mysql", "_put_marker", 1),
-        ("postgres", "_replace", 1),
+        ("postgres", "_copy", 1),
         ("mongo", "_replace", 1),
         ("mongo", "_replace", 4),
         ("mongo", "_put_marker", 2),
