@@ -8,7 +8,7 @@
 
 **Triage.** A red `pass_gate` says which expectation failed, on which table and on how many rows;
 the Data Docs show it in context. A red `run_expectations` means that the check itself could not
-run.
+run, or that the night is over: the marts show a newer one.
 """
 
 from airflow.sdk import DAG

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dags.stages.gate_builds import hold_builds, newest_build
 from dags.stages.gate_outcomes import Outcome, outcomes_of
+from report_pages.files import replace_file
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -66,7 +67,7 @@ def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJEC
     """
     import psycopg
 
-    from dags.stages.gate_docs import make_offline, replace_file
+    from dags.stages.gate_docs import make_offline
 
     with psycopg.connect(warehouse_url, options=f"-c role={ROLE}", autocommit=True) as conn:
         hold_builds(conn)

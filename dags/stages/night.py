@@ -50,6 +50,18 @@ def latest_night() -> date:
     return as_of
 
 
+def past_night(as_of: date) -> bool:
+    """Whether a newer night was opened since: then only what keeps every night may be written.
+
+    Raises:
+        elt.nights.UnknownNightError: no such night was ever opened.
+    """
+    from elt.accounting import is_past
+
+    with warehouse("amato_loader") as conn:
+        return is_past(conn, as_of)
+
+
 def _broken_tasks() -> dict[str, str]:
     """The run's tasks that failed or could not run, with their states."""
     context = get_current_context()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dags.stages.gate_docs import replace_file
+from report_pages.files import replace_file
 
 LONGEST_NAME = 200  # bytes; file systems take 255, and ".json" and a temporary suffix come on top
 

@@ -16,9 +16,9 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from dags.stages.gate import GateResult, verdict_file
-from dags.stages.gate_docs import replace_file
 from dags.stages.run_pages import write_run_page
 from plugins.amato_plugin import AmatoPlugin, Pages
+from report_pages.files import replace_file
 
 NIGHT = date(1998, 7, 1)
 RUN = "scheduled__1998-07-01T01:00:00+00:00"
