@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import requests
 
+from dags.stages.transform import MARTS
 from local_stack import airflow_api
 from local_stack.airflow_api import AirflowApi
 
@@ -37,6 +38,8 @@ def test_every_source_has_data(summary):
     assert len(raw) == 15
     assert all(count > 0 for count in raw.values()), raw
     assert raw["raw_mysql.customers"] == 200
+    marts = summary["rows"]["marts"]
+    assert {f"marts.{name}" for name in MARTS} <= set(marts)
     assert summary["verdict"].startswith("passed")
 
 
@@ -138,6 +141,16 @@ def test_the_run_page_links_its_reports(airflow):
         assert "segment" in report.text.lower()
 
 
+def test_the_night_leaves_its_datasets(shop_platform, summary):
+    folder = shop_platform.root / "home" / "datasets" / AS_OF
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "recent_customer_dataset.parquet",
+        "timeline_datasets_metadata.yaml",
+        "unified_customer_dataset.parquet",
+        "unified_dataset_summary.yaml",
+    ]
+
+
 def test_the_truth_is_private_and_beside_what_is_shared(shop_platform, summary):
     truth = shop_platform.root / "truth"
     assert (truth / "defects.parquet").is_file()
@@ -161,6 +174,33 @@ def test_with_demo_the_company_lives_up_to_the_night(shop_platform, summary):
     again = shop_platform.must("run", SCALE=SCALE, SEED="7", AS_OF=NEXT_NIGHT)
     assert re.search(r"skipped .* add_source_days", again)
     assert shop_platform.checksums() == checksums
+
+
+def test_a_past_night_is_written_once_more_and_changes_nothing(shop_platform, summary):
+    urls = shop_platform.urls()
+    api = AirflowApi(urls["AIRFLOW_URL"], urls["AIRFLOW_USER"], urls["AIRFLOW_PASSWORD"])
+    before = shop_platform.checksums()
+    with shop_platform.warehouse() as conn:
+        conn.execute("delete from marts.customer_features where as_of = %s", (AS_OF,))
+    assert shop_platform.checksums() != before
+    run_id = api.trigger("transform", {"as_of": AS_OF})
+    *_, ended = api.watch("transform", run_id)
+    assert ended.state == "success"
+    states = {task.task_id.removeprefix("transform."): task.state for task in ended.tasks}
+    assert states.pop("build_marts") == "success"
+    assert {name for name, state in states.items() if state == "skipped"} == {
+        "build_staging",
+        "build_intermediate",
+        "write_docs",
+    }
+    assert shop_platform.checksums() == before
+    refused = api.trigger("validate", {"as_of": AS_OF})
+    *_, ended = api.watch("validate", refused)
+    assert ended.state == "failed"
+    first = ended.first_failure()
+    assert first is not None and first.task_id == "validate.run_expectations"
+    said = "\n".join(api.log_lines("validate", refused, first, 15))
+    assert f"night {AS_OF} is over: the marts show {NEXT_NIGHT}" in said
 
 
 def test_missed_nights_are_caught_up_and_a_run_comes_after_them(shop_platform, airflow):
