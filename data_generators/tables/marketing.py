@@ -18,7 +18,7 @@ from data_generators.company.customers import CHANNELS
 from data_generators.company.orders import INCREMENTAL, ORGANIC
 from data_generators.company.response import pick_by_spend
 from data_generators.randomness import Draws
-from data_generators.tables.keys import chunks, numbered, texts
+from data_generators.tables.keys import chunks, never, numbered, texts
 from data_generators.tables.rows import Coded, Column, Rows
 from data_generators.timeline import DAY
 from elt.specs import POSTGRES
@@ -69,7 +69,7 @@ def campaigns(world: World) -> Iterator[Rows]:
         "created_at": plan.created,
         "updated_at": changed,
     }
-    yield Rows(_SPECS["campaigns"], number, columns, plan.created, changed, _never(len(number)))
+    yield Rows(_SPECS["campaigns"], number, columns, plan.created, changed, never(len(number)))
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _performance(world: World, reports: _Reports, number: Ints) -> Rows:
         columns,
         made,
         changed,
-        _never(len(number)),
+        never(len(number)),
         parents={"campaigns": campaign},
     )
 
@@ -219,7 +219,7 @@ def ab_tests(world: World) -> Iterator[Rows]:
         columns,
         created,
         changed,
-        _never(len(number)),
+        never(len(number)),
         parents={"campaigns": tests.campaign},
     )
 
@@ -264,13 +264,9 @@ def ab_test_results(world: World) -> Iterator[Rows]:
         columns,
         made,
         changed,
-        _never(len(number)),
+        never(len(number)),
         parents={"ab_tests": test},
     )
-
-
-def _never(count: int) -> Array:
-    return np.full(count, np.datetime64("NaT", "s"))
 
 
 def _noise(draws: Draws, spread: float, *keys: Any) -> Array:

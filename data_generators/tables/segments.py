@@ -17,7 +17,7 @@ import numpy.typing as npt
 from data_generators.args import DEFAULT_DAYS
 from data_generators.company.customers import SEGMENTS
 from data_generators.randomness import Draws
-from data_generators.tables.keys import CHUNK, numbered, texts
+from data_generators.tables.keys import CHUNK, never, numbered, texts
 from data_generators.tables.rows import Coded, Column, Rows
 from data_generators.timeline import DAY
 from elt.specs import MYSQL
@@ -53,8 +53,7 @@ def customer_segments(world: World) -> Iterator[Rows]:
         "created_at": made,
         "updated_at": made,
     }
-    never = np.full(len(number), np.datetime64("NaT", "s"))
-    yield Rows(_SPECS["customer_segments"], number, columns, made, made, never)
+    yield Rows(_SPECS["customer_segments"], number, columns, made, made, never(len(number)))
 
 
 def customer_segment_mapping(world: World) -> Iterator[Rows]:

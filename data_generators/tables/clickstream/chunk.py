@@ -34,11 +34,6 @@ def chunks(world: World, size: int) -> Iterator[Chunk]:
         yield Chunk(world, first, min(first + size, len(world.sessions)))
 
 
-def first_rows(counts: Array) -> Array:
-    """The number of each session's first row in a collection (int64)."""
-    return np.cumsum(counts) - counts
-
-
 @dataclass(frozen=True)
 class Chunk:
     """The sessions ``[first, last)``; arrays are by position in this range."""
@@ -124,12 +119,6 @@ class Chunk:
 def moments(chunk: Chunk, of: Array, nth: Array, count: Array, share: Array) -> Array:
     """Rising seconds into each session: one in each of ``count`` equal parts up to its lead."""
     return np.floor(chunk.lead[of] * ((nth + share) / count[of])).astype(np.int64)
-
-
-def within(counts: Array) -> tuple[Array, Array]:
-    """For ``counts`` rows a session: the position of each row's session, and which row it is."""
-    of = np.repeat(np.arange(len(counts)), counts)
-    return of, np.arange(len(of)) - first_rows(counts)[of]
 
 
 def child_rows(
