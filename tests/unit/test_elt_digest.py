@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +52,13 @@ def test_moved_and_exchanged_cursors_show(one: int, other: int, cursor: int, mov
     if one != other:
         before = pair(one, cursor) ^ pair(other, cursor + moved)
         assert before != pair(one, cursor + moved) ^ pair(other, cursor)
+
+
+@pytest.mark.parametrize("step", [0, 1_000_000], ids=["one moment", "a second apart"])
+def test_rows_made_in_a_row_share_no_digest(step: int) -> None:
+    hashes = [pair(key, 63_902_217_600_000_000 + key * step) for key in range(1, 300)]
+    twos = [one ^ other for one, other in combinations(hashes, 2)]
+    assert len(set(twos)) == len(twos)
 
 
 def test_the_moduli_are_prime() -> None:
