@@ -22,7 +22,7 @@ from elt import contract as contracts
 from elt import state
 from elt.batch import Batch, Window
 from elt.contract import Contract
-from elt.digest import Buckets, Digest
+from elt.digest import ALL_KEYS, Buckets, Digest
 from elt.merge import Changes, Merge
 from elt.nights import Night, fence
 from elt.options import LoadOptions
@@ -130,14 +130,20 @@ class _Load:
         expected = self.staging.staged.expected
         if self.window.start is not None and expected != self._arrived(self.staging.staged):
             raise self._mismatch(expected)
-        buckets = self.source.buckets(*reconciliation.key_range())
+        buckets = self.source.first_buckets
         with _started(self.source.digest, buckets) as digest:
             self._merge_window()
             reconciliation.digest_raw(buckets)
             source = digest.result()
         if self.window.start is None:
             self._check_all_arrived(source)
-        self._reconcile(reconciliation, source)
+        different = reconciliation.compare(source)
+        if different and buckets == ALL_KEYS:
+            buckets = self.source.buckets(*reconciliation.key_range())
+            with _started(self.source.digest, buckets) as digest:
+                reconciliation.digest_raw(buckets)
+                different = reconciliation.compare(digest.result())
+        self._reconcile(reconciliation, found=bool(different))
         return reconciliation.prove()
 
     def _agree(self) -> None:
@@ -222,9 +228,9 @@ class _Load:
         self.rejected += staged.rejected
         self.bytes += staged.bytes
 
-    def _reconcile(self, reconciliation: Reconciliation, source: Digest) -> None:
-        different = reconciliation.compare(source)
-        if different:
+    def _reconcile(self, reconciliation: Reconciliation, *, found: bool) -> None:
+        """Load what differs, where something was ``found`` to differ."""
+        if found:
             reconciliation.fetch_pairs(self.source)
         self.staging.next_stage()
         if reconciliation.find_late(window=self.window.start is not None):
@@ -236,7 +242,7 @@ class _Load:
         self._take(iter(()))
         self.staging.reject_repeated_keys()
         self.late = self.staging.staged.rows + self.staging.staged.rejected
-        gone = reconciliation.find_gone() if different else 0
+        gone = reconciliation.find_gone() if found else 0
         reconciliation.check_deletions(gone, self.held, allowed=self.options.allow_deletes)
         if gone or self.late:
             self._merge()
@@ -327,7 +333,7 @@ class _Load:
 
 @contextmanager
 def _started(work: Callable[[Buckets], Digest], buckets: Buckets) -> Iterator[Future[Digest]]:
-    """Let the source add up its digest while the warehouse merges and adds up its own."""
+    """Let the source add up its digest while the warehouse does its own work."""
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(work, buckets)
 

@@ -237,11 +237,16 @@ class Reconciliation:
         return Proof(source[0], f"{source[1]:016x}", raw[0], f"{raw[1]:016x}", raw[0] + waiting)
 
     def _digest(self, wanted: Sequence[int] | None) -> Digest:
+        together = self.buckets.width is None
         return of_rows(
             self.run(
-                "select l.bucket, count(*), bit_xor({hash}) from ({live} offset 0) as l group by 1",
+                "select {bucket}, count(*), bit_xor({hash}) from ({live} {once}) as l {group}",
+                bucket=sql.SQL("0" if together else "l.bucket"),
                 hash=self._hash("l"),
                 live=self._live(wanted),
+                # A text's hash is costly and used twice; "offset" keeps it from being repeated.
+                once=sql.SQL("" if self.integer else "offset 0"),
+                group=sql.SQL("having count(*) > 0" if together else "group by 1"),
             ).fetchall()
         )
 
@@ -269,11 +274,7 @@ class Reconciliation:
 
     def _live(self, wanted: Sequence[int] | None) -> sql.Composed:
         """Live rows that are not held: key, number, bucket, cursor, misfit."""
-        bucket = (
-            sql.SQL("{} / {}").format(self.parts["number"], sql.Literal(self.buckets.width))
-            if self.integer
-            else sql.SQL("{} & {}").format(self.parts["number"], sql.Literal(BUCKETS - 1))
-        )
+        bucket = self._bucket()
         conditions = [sql.SQL("l._valid_to is null").format()]
         if self._any_held():
             held = "not exists (select from amato_held as h where h.key = l.{key})"
@@ -286,11 +287,16 @@ class Reconciliation:
             " {misfit} as misfit from {raw} as l where {conditions}"
         ).format(**self.parts, bucket=bucket, conditions=sql.SQL(" and ").join(conditions))
 
+    def _bucket(self) -> sql.Composable:
+        number, width = self.parts["number"], self.buckets.width
+        if width is None:
+            return sql.SQL("0")
+        if width == 0:
+            return sql.SQL("{} & {}").format(number, sql.Literal(BUCKETS - 1))
+        return sql.SQL("{} / {}").format(number, sql.Literal(width))
+
     def _hash(self, alias: str) -> sql.SQL:
-        first = second = f"{alias}.number"
-        if not self.integer:
-            first, second = f"({first} & 2147483647)", f"(({second} >> 33) & 2147483647)"
-        return sql.SQL(pair_hash(first, second, f"{alias}.cursor"))
+        return sql.SQL(pair_hash(f"{alias}.number", f"{alias}.cursor"))
 
     def _any_held(self) -> bool:
         return bool(self._number("select count(*) from (select from amato_held limit 1) as h"))

@@ -33,8 +33,9 @@ def highest(
         return None
     row = conn.execute(
         sql.SQL(
-            "select {cursor}::timestamp at time zone 'UTC', {key}::text from {read}"
-            " where {cursor} is not null order by {cursor} desc, {key} desc limit 1"
+            "select cursor::timestamp at time zone 'UTC', key::text from ("
+            " select {cursor} as cursor, {key} as key from {read}"
+            " where {cursor} is not null order by 1 desc, 2 desc limit 1) as highest"
         ).format(cursor=sql.Identifier(spec.cursor), key=sql.Identifier(spec.key.name), read=read)
     ).fetchone()
     return None if row is None else (row[0], row[1])

@@ -11,7 +11,7 @@ from airflow.sdk import Param, TriggerRule, get_current_context, task, task_grou
 
 from dags.stages.common import run_as_of, table_asset
 from dags.stages.connections import CONNECTION_OF_SYSTEM, SOURCES, warehouse
-from elt.specs import LARGEST_FIRST, SPECS
+from elt.specs import BY_NAME, LARGEST_FIRST, SPECS
 
 POOLS = {"mysql": "mysql", "postgres": "warehouse", "mongo": "mongo"}
 RAW_ASSETS = [table_asset(spec.raw_name) for spec in SPECS]
@@ -72,9 +72,8 @@ def load_table(system: str, table: str, night: dict[str, Any]) -> dict[str, Any]
         allow_deletes=bool(params.get("allow_deletes")),
         lag=None if lag is None else timedelta(hours=lag),
     )
-    spec = next(spec for spec in SPECS if (spec.system, spec.name) == (system, table))
     with SOURCES[system]() as source, warehouse("amato_loader") as conn:
-        result = extract_and_load(source, conn, spec, Night.from_json(night), options)
+        result = extract_and_load(source, conn, BY_NAME[table], Night.from_json(night), options)
     return asdict(result)
 
 

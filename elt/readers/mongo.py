@@ -16,10 +16,11 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from elt.batch import Batch, Window
-from elt.digest import FLOOR, Buckets, Digest
+from elt.digest import FLOOR, HASHED, Buckets, Digest
 from elt.documents import key_value
 from elt.readers.mongo_documents import DocumentConverter, only_id
 from elt.readers.mongo_keys import Digester, PairReader, Pairs, in_buckets
+from elt.readers.mongo_replies import ReplyCursor
 from elt.readers.snapshot import SourceColumn
 from elt.specs import TableSpec
 
@@ -66,6 +67,7 @@ class MongoSnapshot:
     """One collection in a session's snapshot; see :class:`elt.readers.snapshot.Snapshot`."""
 
     columns: tuple[SourceColumn, ...] | None = None
+    first_buckets = HASHED
 
     def __init__(
         self, collection: Collection[Any], session: Any, spec: TableSpec, end: datetime
@@ -146,7 +148,7 @@ class MongoSnapshot:
 
     def buckets(self, low: int | None, high: int | None) -> Buckets:
         """Texts are divided by their hash."""
-        return Buckets(0)
+        return HASHED
 
     def digest(self, buckets: Buckets) -> Digest:
         """The digest of the collection, from a stream of its keys and cursors."""
@@ -173,10 +175,9 @@ class MongoSnapshot:
     def _find(
         self, where: Any, projection: Filter | None = None, hint: Any = None, **more: Any
     ) -> Iterator[bytes]:
-        cursor = self.collection.find_raw_batches(
-            where, projection, session=self.session, hint=hint, **more
-        )
-        with cursor:
+        with ReplyCursor(
+            self.collection, where, projection, session=self.session, hint=hint, **more
+        ) as cursor:
             yield from cursor
 
     def _below(self) -> dict[str, Any]:

@@ -24,11 +24,11 @@ from elt import batch as limits
 from elt.batch import escape
 from elt.digest import (
     BUCKETS,
-    FACTOR_CURSOR,
-    FACTOR_KEY,
+    FACTOR,
     FLOOR,
     ORIGIN,
     PRIME,
+    SMALL_PRIME,
     Digest,
 )
 from elt.documents import key_text
@@ -178,10 +178,9 @@ class Digester:
     def add(self, pairs: Pairs) -> None:
         """Take these pairs in."""
         keys = pairs.hashes()
-        first, second = keys & 0x7FFFFFFF, (keys >> 33) & 0x7FFFFFFF
-        cursors = pairs.cursors % PRIME
-        left = ((first % PRIME + PRIME) * FACTOR_KEY + cursors) % PRIME
-        right = (second % PRIME + PRIME + cursors * FACTOR_CURSOR) % PRIME
+        # As the servers do, fmod cuts towards zero.
+        left = np.fmod(np.fmod(keys, PRIME) * FACTOR + pairs.cursors, PRIME)
+        right = np.fmod(keys, SMALL_PRIME) + SMALL_PRIME
         buckets = keys & (BUCKETS - 1)
         self.rows += np.bincount(buckets, minlength=BUCKETS)
         np.bitwise_xor.at(self.sums, buckets, (left * right).view(np.uint64))

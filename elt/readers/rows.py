@@ -105,7 +105,7 @@ class RowConverter:
             and b"\0" not in data
             and len(data) <= limits.ROW_BYTES
         )
-        return data if clean and _is_utf8(data) and self._have_days(rows) else None
+        return data if clean and is_utf8(data) and self._have_days(rows) else None
 
     def _have_days(self, rows: Sequence[Row]) -> bool:
         for place in self.layout.dates:
@@ -198,7 +198,8 @@ def require_table(spec: TableSpec, columns: Sequence[SourceColumn], connection: 
         )
 
 
-def _is_utf8(data: bytes) -> bool:
+def is_utf8(data: bytes) -> bool:
+    """Whether the data is text."""
     if data.isascii():
         return True
     try:

@@ -42,6 +42,10 @@ class Snapshot(Protocol):
     def has_cursor(self) -> bool:
         """Whether a watermark can be kept: there is a cursor, and it is a time."""
 
+    @property
+    def first_buckets(self) -> Buckets:
+        """How keys are divided at first: not at all where a second pass costs less."""
+
     def fields(self) -> dict[str, frozenset[str | None]]:
         """Undeclared fields met so far: the raw types of their values, None for none fitting."""
 
@@ -64,7 +68,7 @@ class Snapshot(Protocol):
         """Rows that :meth:`digest` met and that no key can name."""
 
     def buckets(self, low: int | None, high: int | None) -> Buckets:
-        """How to divide the keys; ``low`` to ``high`` are the integer keys that raw has."""
+        """How to find what differs; ``low`` to ``high`` are the integer keys that raw has."""
 
     def digest(self, buckets: Buckets) -> Digest:
         """The digest of every row that has a key, computed by the source."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from elt import batch as limits
 from elt.batch import Batch, Window
-from elt.digest import FLOOR, Buckets, Digest, of_rows, pair_hash
+from elt.digest import ALL_KEYS, FLOOR, Buckets, Digest, of_rows, pair_hash
 from elt.readers.rows import Layout, Row, RowConverter
 from elt.readers.snapshot import SourceColumn
 from elt.specs import TableSpec
@@ -23,6 +23,7 @@ _HIGHEST_KEY = (1 << 63) - 1
 class SqlSnapshot(ABC):
     """One table in one transaction's snapshot; see :class:`elt.readers.snapshot.Snapshot`."""
 
+    first_buckets = ALL_KEYS
     exact = False
     """Whether the server holds every value to its column's declared type."""
 
@@ -60,7 +61,7 @@ class SqlSnapshot(ABC):
 
     @abstractmethod
     def bucket(self, buckets: Buckets) -> str:
-        """The bucket of the key."""
+        """The bucket of the key, where there are several."""
 
     @abstractmethod
     def ask(self, query: str) -> list[Any]:
@@ -134,12 +135,14 @@ class SqlSnapshot(ABC):
 
     def digest(self, buckets: Buckets) -> Digest:
         """The digest of every row with a key, below the bound."""
-        key = self.signed_key()
-        hashed = pair_hash(key, key, self.cursor_number())
+        hashed = pair_hash(self.signed_key(), self.cursor_number())
+        bucket, group = "0", "having count(*) > 0"
+        if buckets.width is not None:
+            bucket, group = self.bucket(buckets), "group by 1"
         return of_rows(
             self.ask(
-                f"select {self.bucket(buckets)} as bucket, count(*), bit_xor({hashed})"
-                f" from {self.table} where {self._named_below()} group by 1"
+                f"select {bucket} as bucket, count(*), bit_xor({hashed})"
+                f" from {self.table} where {self._named_below()} {group}"
             )
         )
 

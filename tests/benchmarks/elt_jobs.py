@@ -22,14 +22,14 @@ from elt.extract_load import extract_and_load
 from elt.nights import open_night
 from elt.raw import column_list, raw_table
 from elt.readers import mongo, mysql
-from elt.specs import SPECS
+from elt.specs import BY_NAME
 from tests.benchmarks.measure import tell_peak
 
 
 def main(job: str, table: str, day: str = "2026-01-01") -> None:
     """Do one job."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    (spec,) = (spec for spec in SPECS if spec.name == table)
+    spec = BY_NAME[table]
     with (
         closing(connect_mysql(os.environ["MYSQL_URL"])) as shop,
         MongoClient(os.environ["MONGO_URL"]) as client,

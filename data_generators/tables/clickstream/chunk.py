@@ -15,7 +15,7 @@ from data_generators.company.orders import Lines
 from data_generators.randomness import Draws
 from data_generators.tables.keys import numbered
 from data_generators.tables.rows import Coded, Column, Rows
-from elt.specs import MONGO, TableSpec
+from elt.specs import BY_NAME
 
 if TYPE_CHECKING:
     from data_generators.company.world import World
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 SITE = "https://shop.example.com"
-SPECS: dict[str, TableSpec] = {spec.name: spec for spec in MONGO}
 #: Sessions whose rows are made at once.
 CHUNK = 10_000
 
@@ -144,7 +143,7 @@ def child_rows(
         "timestamp": time,
         "created_at": made,
     }
-    spec = SPECS[name]
+    spec = BY_NAME[name]
     both = columns | shared
     rows = Rows(
         spec,
