@@ -13,6 +13,7 @@ from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
+from pymongo.cursor import CursorType
 from pymongo.database import Database
 
 from elt.batch import Batch, Window
@@ -173,8 +174,15 @@ class MongoSnapshot:
     def _find(
         self, where: Any, projection: Filter | None = None, hint: Any = None, **more: Any
     ) -> Iterator[bytes]:
+        # The server sends one reply after the other and waits for no question; mongos does not.
+        asked = "limit" in more or self.collection.database.client.is_mongos
         cursor = self.collection.find_raw_batches(
-            where, projection, session=self.session, hint=hint, **more
+            where,
+            projection,
+            session=self.session,
+            hint=hint,
+            cursor_type=CursorType.NON_TAILABLE if asked else CursorType.EXHAUST,
+            **more,
         )
         with cursor:
             yield from cursor
