@@ -21,6 +21,7 @@ from elt.digest import FLOOR, Buckets, Digest
 from elt.documents import key_value
 from elt.readers.mongo_documents import DocumentConverter, only_id
 from elt.readers.mongo_keys import Digester, PairReader, Pairs, in_buckets
+from elt.readers.mongo_stream import ReplyStream
 from elt.readers.snapshot import SourceColumn
 from elt.specs import TableSpec
 
@@ -176,7 +177,8 @@ class MongoSnapshot:
     ) -> Iterator[bytes]:
         # The server sends one reply after the other and waits for no question; mongos does not.
         asked = "limit" in more or self.collection.database.client.is_mongos
-        cursor = self.collection.find_raw_batches(
+        cursor = ReplyStream(
+            self.collection,
             where,
             projection,
             session=self.session,

@@ -8,11 +8,14 @@ import psycopg
 import pytest
 from bson import Decimal128, Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
+from pymongo.cursor import CursorType
+from pymongo.errors import OperationFailure
 
 from elt import native
 from elt.batch import Window
 from elt.native import build
 from elt.readers import mongo, mongo_documents
+from elt.readers.mongo_stream import ReplyStream
 from tests.integration.elt.support import (
     Clicks,
     at,
@@ -118,3 +121,24 @@ def test_a_stream_that_is_not_read_to_its_end_leaves_the_client_usable(clicks: C
             batches.close()
             assert sum(batch.rows for batch in opened.read(Window(at(3)))) == ROWS
             assert next(opened.read_keys(['{"$numberInt": "7"}'])).rows == 1
+
+
+@pytest.mark.parametrize("rows", [0, 1, ROWS])
+@pytest.mark.parametrize("kind", [CursorType.NON_TAILABLE, CursorType.EXHAUST])
+def test_a_stream_gives_what_pymongo_does(clicks: Clicks, rows: int, kind: int) -> None:
+    clicks.clear()
+    if rows:
+        clicks.client.sessions.insert_many({"_id": number} for number in range(rows))
+    arguments: dict[str, Any] = {"sort": [("_id", 1)], "batch_size": 500, "cursor_type": kind}
+    with clicks.client.client.start_session(snapshot=True) as session:
+        ours = list(ReplyStream(clicks.client.sessions, {}, session=session, **arguments))
+        theirs = list(clicks.client.sessions.find_raw_batches({}, session=session, **arguments))
+    assert ours == theirs
+    assert sum(len(bson.decode_all(reply)) for reply in ours) == rows
+
+
+def test_an_error_of_the_server_is_raised(clicks: Clicks) -> None:
+    with mongo.snapshot(clicks.client, clicks.spec, at(3)) as opened:
+        opened.index = "no such index"
+        with pytest.raises(OperationFailure, match="hint"):
+            list(opened.held())
