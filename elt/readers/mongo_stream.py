@@ -1,8 +1,8 @@
 """A cursor of raw replies that does not look into them.
 
 pymongo 4.20's own makes an object of every document of a reply, and drops it unused: that is
-four fifths of the time that reading takes. The methods replaced here are not public: a version
-of pymongo that has them no longer shows in the tests.
+four fifths of the time that reading takes. What is used here of pymongo is not public; a version
+that has it no longer fails in the first test that reads.
 """
 
 from __future__ import annotations
