@@ -13,6 +13,7 @@ from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
+from pymongo.cursor import CursorType
 from pymongo.database import Database
 
 from elt.batch import Batch, Window
@@ -20,7 +21,7 @@ from elt.digest import FLOOR, HASHED, Buckets, Digest
 from elt.documents import key_value
 from elt.readers.mongo_documents import DocumentConverter, only_id
 from elt.readers.mongo_keys import Digester, PairReader, Pairs, in_buckets
-from elt.readers.mongo_replies import ReplyCursor
+from elt.readers.mongo_stream import ReplyStream
 from elt.readers.snapshot import SourceColumn
 from elt.specs import TableSpec
 
@@ -175,9 +176,18 @@ class MongoSnapshot:
     def _find(
         self, where: Any, projection: Filter | None = None, hint: Any = None, **more: Any
     ) -> Iterator[bytes]:
-        with ReplyCursor(
-            self.collection, where, projection, session=self.session, hint=hint, **more
-        ) as cursor:
+        # The server sends one reply after the other and waits for no question; mongos does not.
+        asked = "limit" in more or self.collection.database.client.is_mongos
+        cursor = ReplyStream(
+            self.collection,
+            where,
+            projection,
+            session=self.session,
+            hint=hint,
+            cursor_type=CursorType.NON_TAILABLE if asked else CursorType.EXHAUST,
+            **more,
+        )
+        with cursor:
             yield from cursor
 
     def _below(self) -> dict[str, Any]:

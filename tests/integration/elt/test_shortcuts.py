@@ -7,18 +7,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from pymongo.collection import Collection
 
 from elt.digest import ALL_KEYS, Buckets, Digest
 from elt.extract_load import extract_and_load
 from elt.loader import ensure_raw
 from elt.nights import open_night
-from elt.readers.mongo_replies import ReplyCursor
 from elt.readers.rows import RowConverter
 from elt.readers.sql import SqlSnapshot
 from elt.specs import BY_NAME, POSTGRES, TableSpec
 from tests.integration.elt.support import (
-    Clicks,
     Marketing,
     Shop,
     at,
@@ -68,16 +65,6 @@ def test_postgres_texts_pass_unchanged_and_a_marked_row_is_taken_apart(
     assert (raw_as_of(warehouse, marketing, 3), chunks) == (expected, [len(AWKWARD_TEXTS)])
     extra = query(warehouse, "select _extra from raw_postgres.campaigns where _extra is not null")
     assert extra == [({"budget": {"$numberDecimal": "NaN"}},)]
-
-
-@pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 11])
-def test_mongo_replies_are_those_of_the_driver(clicks: Clicks, count: int) -> None:
-    sessions: Collection[Any] = clicks.client.sessions
-    for key in range(count):
-        clicks.put(key, "text" * key, at(1))
-    driver = sessions.find_raw_batches({}, sort=[("_id", 1)], batch_size=5)
-    with ReplyCursor(sessions, {}, sort=[("_id", 1)], batch_size=5) as replies:
-        assert list(replies) == list(driver)
 
 
 def test_keys_are_divided_only_where_something_differs(
