@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -96,7 +96,11 @@ def snapshot(client: Connection, spec: TableSpec, end: datetime) -> Iterator[MyS
         )
         columns = [_column(*row[:6]) for row in described]
         require_table(spec, columns, f"MySQL database {name!r} at {client.get_host_info()}")
-        yield MySQLSnapshot(client, spec, end, columns, described)
+        opened = MySQLSnapshot(client, spec, end, columns, described)
+        try:
+            yield opened
+        finally:
+            opened.give_up()
     finally:
         client.converter = converter
         client.rollback()
@@ -154,16 +158,16 @@ class MySQLSnapshot(SqlSnapshot):
     def stream(self, columns: Sequence[SourceColumn], where: str) -> Iterator[Sequence[Row]]:
         """Rows as the server sends them, fetched as it sends them."""
         expressions = [self._expression(column.name) for column in columns]
-        yield from self._chunks(expressions, where, self.fetch)
+        yield from self.answering(self._chunks(expressions, where, self.fetch))
 
     def lines(self, columns: Sequence[str], where: str) -> Iterator[bytes]:
         """Rows of numbers."""
-        for rows in self._chunks(columns, where, PAIRS_AT_ONCE):
+        for rows in self.answering(self._chunks(columns, where, PAIRS_AT_ONCE)):
             yield numbers(rows)
 
     def _chunks(
         self, expressions: Sequence[str], where: str, count: int
-    ) -> Iterator[Sequence[Row]]:
+    ) -> Generator[Sequence[Row]]:
         converter, self.client.converter = self.client.converter, {}
         try:
             select = f"select {', '.join(expressions)} from {self.table} where {where}"
