@@ -14,10 +14,9 @@ import pytest
 from dags.stages.common import CONNECTION_LOST
 from elt import batch, loader
 from elt.batch import Batch
-from elt.nights import Night, open_night
+from elt.nights import open_night
 from elt.readers import mongo, mysql
 from tests.integration.elt.support import (
-    Clicks,
     Marketing,
     Shop,
     Source,
@@ -27,7 +26,6 @@ from tests.integration.elt.support import (
     meddled,
     open_source,
     open_warehouse,
-    query,
     reload,
     versions,
 )
@@ -153,9 +151,11 @@ def test_a_table_cannot_be_emptied_or_rewritten_under_its_snapshot(
     night = open_night(warehouse, date(2026, 1, 2))
 
     def rewritten(batches: Iterator[Batch]) -> Iterator[Batch]:
-        with psycopg.connect(marketing_url, options="-c lock_timeout=100ms") as other:
-            with pytest.raises(psycopg.errors.LockNotAvailable):
-                other.execute(statement)
+        with (
+            psycopg.connect(marketing_url, options="-c lock_timeout=100ms") as other,
+            pytest.raises(psycopg.errors.LockNotAvailable),
+        ):
+            other.execute(statement)
         yield from batches
 
     result = loader.load(warehouse, marketing.spec, meddled(marketing, night, rewritten), night)
