@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from elt.batch import Batch, Window
 from elt.digest import Buckets
-from elt.readers.rows import Row, require_table
+from elt.readers.rows import Row, chunks, require_table
 from elt.readers.snapshot import SourceColumn
 from elt.readers.sql import SqlSnapshot, fetch_rows, numbers
 from elt.specs import TableSpec
@@ -18,8 +18,6 @@ from elt.values import Kind
 # An open MySQLdb.connections.Connection: its stubs leave half of its methods untyped.
 Connection: TypeAlias = Any
 
-# Where columns have no useful limit: few enough for rows of the largest size.
-FETCH_LARGE = 20
 PAIRS_AT_ONCE = 20_000
 _ROW_LIMIT = 65_535
 
@@ -124,7 +122,8 @@ class MySQLSnapshot(SqlSnapshot):
         self.client = client
         self.types = {row[0]: row[1] for row in described}
         widths = [row[6] or 0 for row in described if row[1] != "bit"]
-        self.fetch = fetch_rows(sum(widths)) if max(widths) <= _ROW_LIMIT else FETCH_LARGE
+        # Where columns have no useful limit, one row after the other.
+        self.fetch = fetch_rows(sum(widths)) if max(widths) <= _ROW_LIMIT else 1
 
     def quote(self, name: str) -> str:
         """A quoted identifier."""
@@ -158,7 +157,11 @@ class MySQLSnapshot(SqlSnapshot):
     def stream(self, columns: Sequence[SourceColumn], where: str) -> Iterator[Sequence[Row]]:
         """Rows as the server sends them, fetched as it sends them."""
         expressions = [self._expression(column.name) for column in columns]
-        yield from self.answering(self._chunks(expressions, where, self.fetch))
+        answer = self.answering(self._chunks(expressions, where, self.fetch))
+        if self.fetch > 1:
+            yield from answer
+        else:
+            yield from chunks(row for rows in answer for row in rows)
 
     def lines(self, columns: Sequence[str], where: str) -> Iterator[bytes]:
         """Rows of numbers."""

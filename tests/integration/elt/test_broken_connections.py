@@ -10,13 +10,15 @@ from typing import Any
 
 import psycopg
 import pytest
+from pymongo.errors import OperationFailure
 
 from dags.stages.common import CONNECTION_LOST
 from elt import batch, loader
-from elt.batch import Batch
+from elt.batch import Batch, SourceError
 from elt.nights import open_night
-from elt.readers import mongo, mysql
+from elt.readers import mongo
 from tests.integration.elt.support import (
+    Clicks,
     Marketing,
     Shop,
     Source,
@@ -37,7 +39,6 @@ Warehouse = psycopg.Connection[Any]
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "BATCH_ROWS", 5)
     monkeypatch.setattr(mongo, "BATCH_SIZE", 5)
-    monkeypatch.setattr(mysql, "FETCH_LARGE", 5)
 
 
 def names(error: BaseException) -> set[str]:
@@ -181,3 +182,33 @@ def test_a_statement_timeout_of_the_source_changes_nothing(
     assert names(raised.value) & CONNECTION_LOST
     assert fingerprint(warehouse, marketing) == before
     assert reload(warehouse, marketing, night).unchanged == 20
+
+
+def test_a_snapshot_that_the_server_gave_up_is_explained(
+    clicks: Clicks, warehouse: Warehouse
+) -> None:
+    """MongoDB keeps one for five minutes: a longer read could never succeed."""
+    for key in range(20):
+        clicks.put(key, "row", at(1))
+    server = clicks.client.client
+    night = open_night(warehouse, date(2026, 1, 2))
+
+    def aged(batches: Iterator[Batch]) -> Iterator[Batch]:
+        # A younger snapshot than the load's: where it is given up, the load's is, too.
+        with server.start_session(snapshot=True) as session:
+            while True:
+                clicks.client.elsewhere.insert_one({})
+                try:
+                    clicks.client.sessions.find_one({}, session=session)
+                except OperationFailure:
+                    break
+        yield from batches
+
+    name = "minSnapshotHistoryWindowInSeconds"
+    former = server.admin.command({"setParameter": 1, name: 1})["was"]
+    try:
+        with pytest.raises(SourceError, match=f"'sessions' in MongoDB .*{name}"):
+            loader.load(warehouse, clicks.spec, meddled(clicks, night, aged), night)
+    finally:
+        server.admin.command({"setParameter": 1, name: former})
+    assert reload(warehouse, clicks, night).inserted == 20
