@@ -138,7 +138,7 @@ def test_the_hour_that_comes_twice_is_two_hours(
     first, second = (datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1))
     put_local = "insert into customer_segments (row_id, updated_at) values (%s, %s)"
     for number, source in enumerate((shop, marketing)):
-        nights = [date(2026, 10, 26 + number), date(2026, 10, 28 + number)]
+        nights = [date(2026, 10, 26 + 2 * number), date(2026, 10, 27 + 2 * number)]
         if isinstance(source, Shop):
             source.run("set session time_zone = '+02:00'")
             source.run(put_local, 1, "2026-10-25 02:30")
