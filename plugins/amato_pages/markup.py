@@ -120,8 +120,9 @@ def _loads(loads: Mapping[str, Mapping[str, Any]]) -> str:
         else '<p class="soft">Every source has the columns that its contract declares.</p>'
     )
     return (
+        f"<section><h2>Sources and contracts</h2>{found}</section>"
         f'<section><h2>Loaded</h2><div class="scroll"><table><tr><th>Table</th>{heads}</tr>{rows}'
-        f"</table></div></section><section><h2>Sources and contracts</h2>{found}</section>"
+        "</table></div></section>"
     )
 
 
