@@ -2,8 +2,8 @@
 
 New columns and fields are added to raw, wider types widen raw's. A column that the source
 dropped stays, and is null from then on. In the night that finds a table's columns changed, all
-of it is read: renaming a column, or a default, moves no cursor. A column whose declared type raw cannot take stops
-the table. Every difference is named in the load's result and kept in
+of it is read: renaming a column, or a default, moves no cursor. A column whose declared type
+raw cannot take stops the table. Every difference is named in the load's result and kept in
 ``elt.contract_differences``.
 """
 
