@@ -7,12 +7,12 @@ of both sides must agree. Merge, watermark and log are written together, or noth
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, time, timedelta
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -32,7 +32,7 @@ from elt.reconcile import CountMismatchError, Proof, Reconciliation, TooManyDele
 from elt.result import LoadResult, record_load
 from elt.specs import TableSpec
 from elt.staging import Filling, Staged, Staging
-from elt.state import Watermark
+from elt.state import LastLoad, Watermark
 
 __all__ = [
     "CountMismatchError",
@@ -81,7 +81,7 @@ def load(
     """
     if conn.info.transaction_status != pq.TransactionStatus.IDLE:
         raise ValueError("load needs a connection without an open transaction: commit it first")
-    start = time.monotonic()
+    start = monotonic()
     with conn.transaction():
         _lock(conn, spec)
         fence(conn, night, hold=False)
@@ -167,20 +167,33 @@ class _Load:
     def _window(self, empty: bool) -> Window:
         """What to read: from the watermark less the lag, the trailing days, or everything."""
         window = self.night.window(self.spec)
+        last = state.last_load(self.conn, self.spec)
         everything = (
             empty
             or self.options.full_refresh
             or self.spec.change == "whole"
             or not self.source.has_cursor
-            or self.former is None
+            or self._changed_shape(last)
         )
-        if everything or self.former is None:
+        if everything or self.former is None or last is None:
             return window
         if self.spec.change == "restated":
-            return replace(window, start=window.end - timedelta(days=self.spec.trailing_days))
+            # What was corrected since then, however many nights were left out.
+            since = min(window.end, datetime.combine(last.as_of, time(), UTC))
+            return replace(window, start=since - timedelta(days=self.spec.trailing_days))
         lag = self.spec.lag if self.options.lag is None else self.options.lag
         after = None if lag else self.former[1]
         return replace(window, start=self.former[0].astimezone(UTC) - lag, after=after)
+
+    def _changed_shape(self, last: LastLoad | None) -> bool:
+        """Whether the source's columns are not those of the last load.
+
+        A column that is new, renamed or back has values in rows whose cursor did not move.
+        Fields of documents are looked at in every document that is read.
+        """
+        if self.source.columns is None or last is None:
+            return False
+        return set(map(str, self.contract.differences)) != set(last.differences)
 
     def _take(self, batches: Iterator[Batch]) -> None:
         """Stage rows; those with fields that got a column just now are read once more."""
@@ -309,7 +322,7 @@ class _Load:
             held=self.held,
             late=self.late,
             bytes=self.bytes,
-            seconds=time.monotonic() - start,
+            seconds=monotonic() - start,
             source_rows=proof.source_rows,
             source_checksum=proof.source_checksum,
             raw_rows=proof.raw_rows,

@@ -39,8 +39,9 @@ def load_params() -> dict[str, Param]:
             None,
             type=["null", "number"],
             minimum=0,
-            title="Lag",
-            description="Hours behind the watermark to read again. Empty: as each table has it.",
+            maximum=87_600,
+            title="Lag, in hours",
+            description="How far behind the watermark to read again. Empty: as each table has it.",
         ),
     }
 

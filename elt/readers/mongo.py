@@ -15,8 +15,9 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.cursor import CursorType
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
-from elt.batch import Batch, Window
+from elt.batch import Batch, SourceError, Window
 from elt.digest import FLOOR, HASHED, Buckets, Digest
 from elt.documents import key_value
 from elt.readers.mongo_documents import DocumentConverter, only_id
@@ -32,6 +33,10 @@ BATCH_SIZE = 1_000
 PAIRS_AT_ONCE = 20_000
 KEYS_AT_ONCE = 1_000
 SAMPLE = 500
+_SNAPSHOT_TOO_OLD = 239
+
+# An index with one of these lacks documents, has another order, or cannot be asked for.
+_UNFIT = {"sparse", "partialFilterExpression", "collation", "hidden"}
 
 Filter = Mapping[str, Any]
 
@@ -50,9 +55,21 @@ def snapshot(client: Database[Any], spec: TableSpec, end: datetime) -> Iterator[
     A missing collection is an empty one: MongoDB makes them with the first document. On a
     replica set (or through mongos) all reads see the same snapshot; a stand-alone server
     has none.
+
+    Raises:
+        SourceError: the server does not keep snapshots for as long as the read takes.
     """
-    with _session(client) as session:
-        yield MongoSnapshot(client[spec.name], session, spec, end)
+    try:
+        with _session(client) as session:
+            yield MongoSnapshot(client[spec.name], session, spec, end)
+    except OperationFailure as error:
+        if error.code != _SNAPSHOT_TOO_OLD:
+            raise
+        raise SourceError(
+            f"collection {spec.name!r} in MongoDB database {client.name!r}: reading it takes "
+            "longer than the server keeps a snapshot (300 s unless set): raise its parameter "
+            "minSnapshotHistoryWindowInSeconds, then run the task again"
+        ) from error
 
 
 def _session(client: Database[Any]) -> Any:
@@ -82,7 +99,7 @@ class MongoSnapshot:
         self.nameless: list[bytes] = []
         self.index: str | None = None
         for name, index in collection.index_information(session=None).items():
-            if index["key"] == [(self.cursor, 1), ("_id", 1)] and not index.get("sparse"):
+            if index["key"] == [(self.cursor, 1), ("_id", 1)] and not index.keys() & _UNFIT:
                 self.index = name
 
     @property

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -75,6 +75,7 @@ def snapshot(
     """
     with client.transaction():
         client.execute("set transaction isolation level repeatable read, read only")
+        _keep(client, spec)
         for name, value in _SETTINGS.items():
             client.execute("select set_config(%s, %s, true)", (name, value))
         columns = _columns(client, spec)
@@ -82,7 +83,11 @@ def snapshot(
         require_table(
             spec, columns, f"PostgreSQL database {info.dbname!r} at {info.host}:{info.port}"
         )
-        yield PostgresSnapshot(client, spec, end, columns)
+        opened = PostgresSnapshot(client, spec, end, columns)
+        try:
+            yield opened
+        finally:
+            opened.give_up()
 
 
 class PostgresSnapshot(SqlSnapshot):
@@ -195,6 +200,9 @@ class PostgresSnapshot(SqlSnapshot):
             yield b"".join(lines)
 
     def _blocks(self, selected: str, where: str) -> Iterator[bytes]:
+        return self.answering(self._copied(selected, where))
+
+    def _copied(self, selected: str, where: str) -> Generator[bytes]:
         """Whole lines, however the server cuts its messages."""
         query = f"copy (select {selected} from {self.table} where {where}) to stdout"
         with self.client.cursor() as cursor, cursor.copy(query.encode()) as copy:
@@ -204,6 +212,18 @@ class PostgresSnapshot(SqlSnapshot):
                 if pending.endswith(b"\n"):
                     yield pending
                     pending = b""
+
+
+def _keep(client: psycopg.Connection[Any], spec: TableSpec) -> None:
+    """Keep the table from being emptied or rewritten; a snapshot taken before shows no rows then.
+
+    Its first query is what takes the snapshot: this comes before it. What cannot be locked (a
+    foreign table) is read as it is, and what is missing is named later.
+    """
+    unlockable = (psycopg.errors.UndefinedTable, psycopg.errors.WrongObjectType)
+    with suppress(*unlockable), client.transaction():
+        name = sql.Identifier(spec.name)
+        client.execute(sql.SQL("lock table {} in access share mode").format(name))
 
 
 def _columns(client: psycopg.Connection[Any], spec: TableSpec) -> list[SourceColumn]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -160,7 +160,7 @@ class RowConverter:
         )
 
 
-def chunks(rows: Iterable[Row]) -> Iterable[list[Row]]:
+def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
     """Gather rows into chunks of ``BATCH_ROWS`` rows or, with the last row, ``BATCH_BYTES``."""
     chunk: list[Row] = []
     size = 0

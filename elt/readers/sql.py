@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from elt import batch as limits
 from elt.batch import Batch, Window
@@ -14,6 +14,8 @@ from elt.readers.rows import Layout, Row, RowConverter
 from elt.readers.snapshot import SourceColumn
 from elt.specs import TableSpec
 from elt.values import takes
+
+T = TypeVar("T")
 
 KEYS_AT_ONCE = 2_000
 RANGES_AT_ONCE = 200
@@ -36,6 +38,7 @@ class SqlSnapshot(ABC):
         self.end = self.moment(end)
         kinds = {column.name: column.kind for column in columns}
         types = {column.name: column.type for column in spec.columns}
+        self._answer: Generator[Any] | None = None
         self.cursor: str | None = None
         if spec.cursor is not None and spec.cursor in kinds:
             kind = kinds[spec.cursor]
@@ -160,6 +163,16 @@ class SqlSnapshot(ABC):
     def signed_key(self) -> str:
         """The key as a signed integer of 64 bits."""
         return self.key
+
+    def answering(self, answer: Generator[T]) -> Generator[T]:
+        """Note which answer the connection is busy with."""
+        self._answer = answer
+        return answer
+
+    def give_up(self) -> None:
+        """Give up an answer that was not read to its end, so that the connection is free."""
+        if self._answer is not None:
+            self._answer.close()
 
     def _batches(self, where: str) -> Iterator[Batch]:
         for rows in self.stream(self.converter.layout.columns, where):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -51,7 +51,7 @@ def reports_page(root: str, reports: Sequence[Report]) -> str:
 def run_page(
     root: str, run: RunPage, verdict: dict[str, Any] | None, reports: Sequence[Report]
 ) -> str:
-    """What one run made: how its night was judged, the docs, and the night's reports."""
+    """What one run made: its loads, how its night was judged, the docs and the reports."""
     cards = [("dbt docs", "docs/", "Every table, its columns, its tests and where it comes from.")]
     for suite, path in sorted((verdict or {}).get("pages", {}).items()):
         cards.insert(0, (f"Data Docs: {suite}", path, f"Every check of the night {run.as_of}."))
@@ -59,7 +59,7 @@ def run_page(
         f'<a href="{root}{quote(path)}"><b>{escape(name)}</b>{escape(text)}</a>'
         for name, path, text in cards
     )
-    body += "</div>" + _verdict(verdict)
+    body += "</div>" + _verdict(verdict) + _loads(run.loads)
     body += _families(root, reports) or (
         "<section><h2>Model reports</h2><p>This night has none. Reports are written by the DAGs "
         "train_models and batch_inference, and by nightly.</p></section>"
@@ -88,6 +88,41 @@ def _verdict(verdict: dict[str, Any] | None) -> str:
     return (
         f'<section><h2>Gate <span class="badge {colour}">{word}</span></h2><p class="soft">'
         f"{meaning} {_count(verdict['expectations'], 'expectation')} in all.</p>{table}</section>"
+    )
+
+
+def _loads(loads: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the run's loads did, and how the sources differ from their contracts."""
+    if not loads:
+        return ""
+    columns = ("read", "inserted", "updated", "deleted", "rejected", "rows_per_second")
+    rows = "".join(
+        f"<tr><td>{escape(table)}</td>"
+        + "".join(f'<td class="num">{load[name] or 0:,}</td>' for name in columns)
+        + f'<td class="num">{_size(load["bytes"])}</td></tr>'
+        for table, load in sorted(loads.items())
+    )
+    heads = "".join(
+        f'<th class="num">{name}</th>'
+        for name in ("Read", "Inserted", "Updated", "Deleted", "Rejected", "Rows/s", "Size")
+    )
+    differences = [
+        (table, text) for table, load in sorted(loads.items()) for text in load["differences"]
+    ]
+    listed = "".join(
+        f'<tr><td>{escape(table)}</td><td class="wrap">{escape(text)}</td></tr>'
+        for table, text in differences
+    )
+    found = (
+        '<div class="scroll"><table><tr><th>Table</th><th>Difference</th></tr>'
+        f"{listed}</table></div>"
+        if listed
+        else '<p class="soft">Every source has the columns that its contract declares.</p>'
+    )
+    return (
+        f"<section><h2>Sources and contracts</h2>{found}</section>"
+        f'<section><h2>Loaded</h2><div class="scroll"><table><tr><th>Table</th>{heads}</tr>{rows}'
+        "</table></div></section>"
     )
 
 

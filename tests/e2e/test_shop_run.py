@@ -152,6 +152,44 @@ def test_the_night_leaves_its_datasets(shop_platform, summary):
     ]
 
 
+def test_every_load_tells_its_numbers(shop_platform, summary, airflow):
+    """In the load log, in its table's asset event, in its task's log and on the run's page."""
+    address, session = airflow
+    with shop_platform.warehouse() as conn:
+        loads = conn.execute(
+            "select distinct on (source_system, source_table)"
+            " format('raw_%s.%s', source_system, source_table), read, inserted, updated, deleted,"
+            " rejected, bytes, source_checksum from elt.load_log where as_of = %s"
+            " order by source_system, source_table, log_id desc",
+            (AS_OF,),
+        ).fetchall()
+    assert len(loads) == 15
+    names = ("read", "inserted", "updated", "deleted", "rejected", "bytes", "source_checksum")
+    assets = session.get(f"{address}/api/v2/assets?limit=500", timeout=60).json()["assets"]
+    ids = {asset["name"]: asset["id"] for asset in assets}
+    runs = session.get(f"{address}/api/v2/dags/nightly/dagRuns", timeout=60).json()["dag_runs"]
+    run_id = runs[0]["dag_run_id"]
+    page = session.get(f"{address}/amato/runs/nightly/{run_id}", timeout=60)
+    for table, *figures in loads:
+        answer = session.get(
+            f"{address}/api/v2/assets/events",
+            params={"asset_id": ids[table], "order_by": "-timestamp", "limit": 1},
+            timeout=60,
+        )
+        extra = answer.json()["asset_events"][0]["extra"]
+        assert [extra[name] for name in names] == figures, table
+        assert extra["written"] == extra["inserted"] + extra["updated"]
+        assert extra["rows_per_second"] > 0
+        assert table in page.text and f"{extra['read']:,}" in page.text, table
+    urls = shop_platform.urls()
+    api = AirflowApi(urls["AIRFLOW_URL"], urls["AIRFLOW_USER"], urls["AIRFLOW_PASSWORD"])
+    for task in api.run_state("nightly", run_id).tasks:
+        if "load_" in task.task_id and task.map_index >= 0:
+            text = "\n".join(api.log_lines("nightly", run_id, task, 1_000))
+            for word in ("read", "inserted", "updated", "deleted", "rejected", "MB", "rows/s"):
+                assert word in text, (task.name, word)
+
+
 def test_the_truth_is_private_and_beside_what_is_shared(shop_platform, summary):
     truth = shop_platform.root / "truth"
     assert (truth / "defects.parquet").is_file()

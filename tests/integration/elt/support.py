@@ -176,7 +176,9 @@ def _shared_postgres(server_url: str, prefix: str) -> Iterator[str]:
     name = sql.Identifier(database)
     with psycopg.connect(server_url, autocommit=True) as server:
         server.execute(sql.SQL("create database {}").format(name))
-        yield with_database(server_url, database)
+    yield with_database(server_url, database)
+    # A connection of its own: tests may have crashed the server.
+    with psycopg.connect(server_url, autocommit=True) as server:
         server.execute(sql.SQL("drop database {} with (force)").format(name))
 
 

@@ -678,3 +678,33 @@ def test_mongo_null_and_overlong_ids_are_rejected(clicks: Clicks, warehouse: War
         ("key over 1000 bytes",),
         ("null key",),
     ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden": True},
+        {"partialFilterExpression": {"customer_id": {"$exists": True}}},
+        {"sparse": True},
+        {"collation": {"locale": "de"}},
+    ],
+)
+def test_mongo_indexes_that_do_not_hold_every_document_are_not_used(
+    clicks: Clicks, warehouse: Warehouse, options: dict[str, Any]
+) -> None:
+    """An index on the cursor may be hidden, partial, sparse, or of another order."""
+    sessions = clicks.client.sessions
+    for name, index in sessions.index_information().items():
+        if index["key"] == [("updated_at", 1), ("_id", 1)]:
+            sessions.drop_index(name)
+    sessions.create_index([("updated_at", 1), ("_id", 1)], **options)
+    for key in range(10):
+        clicks.put(key, "row", at(1))
+    sessions.insert_one({"_id": "none"}, bypass_document_validation=True)
+    clicks.put(20, "newest", at(2))
+    assert load_night(warehouse, clicks, 3).inserted == 12
+    clicks.put(1, "late", at(1, 3))
+    clicks.delete(2)
+    clicks.put(30, "new", at(3))
+    result = load_night(warehouse, clicks, 4)
+    assert (result.inserted, result.updated, result.deleted) == (1, 1, 1)
