@@ -48,6 +48,7 @@ __all__ = [
 LOCK_TIMEOUT = "15min"
 # So many rows of a table may always be rejected.
 FEW_REJECTED = 100
+KEYS_AT_ONCE = 5_000
 
 
 class TableBusyError(RuntimeError):
@@ -130,13 +131,16 @@ class _Load:
         expected = self.staging.staged.expected
         if self.window.start is not None and expected != self._arrived(self.staging.staged):
             raise self._mismatch(expected)
+        if self.window.start is not None and reconciliation.find_open():
+            self.late += self._take_late()
+        left_out = self.source.leave_out(self._rejected_keys())
         buckets = self.source.first_buckets
         with _started(self.source.digest, buckets) as digest:
             self._merge_window()
             reconciliation.digest_raw(buckets)
             source = digest.result()
         if self.window.start is None:
-            self._check_all_arrived(source)
+            self._check_all_arrived(source, left_out)
         different = reconciliation.compare(source)
         if different and buckets == ALL_KEYS:
             buckets = self.source.buckets(*reconciliation.key_range())
@@ -201,15 +205,27 @@ class _Load:
         while added := self._follow_fields():
             self.staging.spec = self.contract.raw
             if self.staging.take_back(added):
-                for keys in self._late_keys():
-                    self.staging.take(self.source.read_keys(keys), self.contract.read)
-                self.conn.execute("truncate amato_late")
+                self._take_late()
 
-    def _late_keys(self) -> Iterator[list[str]]:
-        rows = self.conn.execute("select key::text from amato_late order by key").fetchall()
-        keys = [key for (key,) in rows]
-        for at in range(0, len(keys), 5_000):
-            yield keys[at : at + 5_000]
+    def _take_late(self) -> int:
+        """Stage the rows of the keys in ``amato_late``, and forget these; returns how many."""
+        before = self._arrived(self.staging.staged)
+        # Without a cursor: while one is open, PostgreSQL refuses to fill a table frozen.
+        taking = (
+            "delete from amato_late where key in (select key from amato_late limit %s)"
+            " returning key::text"
+        )
+        while rows := self.conn.execute(taking, (KEYS_AT_ONCE,)).fetchall():
+            keys = sorted(key for (key,) in rows)
+            self.staging.take(self.source.read_keys(keys), self.contract.read)
+        self._take(iter(()))
+        return self._arrived(self.staging.staged) - before
+
+    def _rejected_keys(self) -> list[str]:
+        rows = self.conn.execute(
+            "select distinct key::text from amato_rejected where key is not null"
+        )
+        return [key for (key,) in rows.fetchall()]
 
     def _merge_window(self) -> None:
         staging = self.staging
@@ -246,18 +262,16 @@ class _Load:
         if found:
             reconciliation.fetch_pairs(self.source)
         self.staging.next_stage()
-        if reconciliation.find_late(window=self.window.start is not None):
-            for keys in reconciliation.late_keys():
-                self.staging.take(self.source.read_keys(keys), self.contract.read)
         if self.window.start is not None:
+            if found and reconciliation.find_late():
+                self._take_late()
             self.staging.take(self._unseen(self.source.read_nameless()), self.contract.read)
-        self.conn.execute("truncate amato_late")
-        self._take(iter(()))
         self.staging.reject_repeated_keys()
-        self.late = self.staging.staged.rows + self.staging.staged.rejected
+        late = self._arrived(self.staging.staged)
+        self.late += late
         gone = reconciliation.find_gone() if found else 0
         reconciliation.check_deletions(gone, self.held, allowed=self.options.allow_deletes)
-        if gone or self.late:
+        if gone or late:
             self._merge()
         self._check_budget()
 
@@ -289,14 +303,17 @@ class _Load:
     def _arrived(self, staged: Staged) -> int:
         return staged.rows + staged.rejected
 
-    def _check_all_arrived(self, source: Digest) -> None:
-        """A full read must have brought as many rows with a key as the source's digest has."""
+    def _check_all_arrived(self, source: Digest, left_out: int) -> None:
+        """A full read must have brought as many rows with a key as the source's digest has.
+
+        ``left_out`` are the rejected rows that the digest leaves out.
+        """
         named = self.conn.execute(
             "select coalesce(sum(coalesce("
             " substring(reason from '^repeated key: ([0-9]+)')::bigint, 1)), 0)::bigint"
             " from amato_rejected where key is not null"
         ).fetchone()
-        counted = sum(count for count, _ in source.values())
+        counted = sum(count for count, _ in source.values()) + left_out
         arrived = self.changes.inserted + self.changes.updated + self.changes.unchanged
         if counted != arrived + int(named[0] if named else 0):
             raise self._mismatch(counted)

@@ -21,7 +21,7 @@ from elt.batch import Batch, SourceError, Window
 from elt.digest import FLOOR, HASHED, Buckets, Digest
 from elt.documents import key_value
 from elt.readers.mongo_documents import DocumentConverter, only_id
-from elt.readers.mongo_keys import Digester, PairReader, Pairs, in_buckets
+from elt.readers.mongo_keys import Digester, KeySet, PairReader, Pairs, in_buckets
 from elt.readers.mongo_stream import ReplyStream
 from elt.readers.snapshot import SourceColumn
 from elt.specs import TableSpec
@@ -97,6 +97,7 @@ class MongoSnapshot:
         self.end = end.astimezone(UTC).replace(tzinfo=None)
         self.converter = DocumentConverter(spec)
         self.nameless: list[bytes] = []
+        self.left_out = KeySet(())
         self.index: str | None = None
         for name, index in collection.index_information(session=None).items():
             if index["key"] == [(self.cursor, 1), ("_id", 1)] and not index.keys() & _UNFIT:
@@ -164,13 +165,18 @@ class MongoSnapshot:
                 for reply in cursor:
                     yield from self.converter.batches(reply)
 
+    def leave_out(self, keys: Sequence[str]) -> int:
+        """All: to look into buckets of hashes is to read the keys of the whole collection."""
+        self.left_out = KeySet(keys)
+        return len(keys)
+
     def buckets(self, low: int | None, high: int | None) -> Buckets:
         """Texts are divided by their hash."""
         return HASHED
 
     def digest(self, buckets: Buckets) -> Digest:
         """The digest of the collection, from a stream of its keys and cursors."""
-        reader, digester = PairReader(self.cursor, self.end), Digester()
+        reader, digester = PairReader(self.cursor, self.end, self.left_out), Digester()
         for pairs in self._pairs(reader):
             digester.add(pairs)
         self.nameless = reader.nameless
@@ -178,7 +184,7 @@ class MongoSnapshot:
 
     def pairs(self, buckets: Buckets, wanted: Sequence[int]) -> Iterator[bytes]:
         """Keys and cursors of the documents in the wanted buckets."""
-        for pairs in self._pairs(PairReader(self.cursor, self.end)):
+        for pairs in self._pairs(PairReader(self.cursor, self.end, self.left_out)):
             yield pairs.lines(in_buckets(pairs, wanted))
 
     def _pairs(self, reader: PairReader) -> Iterator[Pairs]:

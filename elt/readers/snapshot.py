@@ -67,6 +67,12 @@ class Snapshot(Protocol):
     def read_nameless(self) -> Iterator[Batch]:
         """Rows that :meth:`digest` met and that no key can name."""
 
+    def leave_out(self, keys: Sequence[str]) -> int:
+        """Leave these rejected keys, which all exist, out of :meth:`digest` and :meth:`pairs`.
+
+        Returns how many are: all, or none where a digest that differs costs little to look into.
+        """
+
     def buckets(self, low: int | None, high: int | None) -> Buckets:
         """How to find what differs; ``low`` to ``high`` are the integer keys that raw has."""
 

@@ -127,6 +127,10 @@ class SqlSnapshot(ABC):
         """Every window has them."""
         return iter(())
 
+    def leave_out(self, keys: Sequence[str]) -> int:
+        """None: only the ranges that differ are looked into."""
+        return 0
+
     def buckets(self, low: int | None, high: int | None) -> Buckets:
         """Ranges of equal width over the keys of the source and of raw."""
         where = f"not coalesce({self.nameless}, true)"

@@ -60,9 +60,9 @@ def documents() -> list[dict[str, Any]]:
     return made
 
 
-def undecodable(text: bytes) -> bytes:
+def undecodable(text: bytes, day: int = 1) -> bytes:
     """A document whose text is not UTF-8."""
-    whole = bson.encode({"_id": "broken", "landing_page": "?" * len(text), "updated_at": at(1)})
+    whole = bson.encode({"_id": "broken", "landing_page": "?" * len(text), "updated_at": at(day)})
     return whole.replace(b"?" * len(text), text)
 
 
@@ -142,3 +142,44 @@ def test_an_error_of_the_server_is_raised(clicks: Clicks) -> None:
         opened.index = "no such index"
         with pytest.raises(OperationFailure, match="hint"):
             list(opened.held())
+
+
+def test_rejected_documents_do_not_have_all_keys_read_again(
+    clicks: Clicks, warehouse: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("keys were read again")
+
+    def put_raw(document: bytes) -> None:
+        insert = {"insert": "sessions", "bypassDocumentValidation": True}
+        clicks.client.command({**insert, "documents": [bson.raw_bson.RawBSONDocument(document)]})
+
+    pairs = mongo.MongoSnapshot.pairs
+    monkeypatch.setattr(mongo.MongoSnapshot, "pairs", refuse)
+    for key in range(5):
+        clicks.put(key, "one", at(1))
+    put_raw(undecodable(b"\xff\xfe"))
+    assert load_night(warehouse, clicks, 2).rejected == 1
+    # An open one, a new one, and one that was live before.
+    clicks.put(5, "two", at(2))
+    clicks.delete(3)
+    put_raw(undecodable(b"\xfe\xff").replace(b"broken", b"other!"))
+    monkeypatch.setattr(mongo.MongoSnapshot, "pairs", pairs)
+    assert load_night(warehouse, clicks, 3).deleted == 1
+    monkeypatch.setattr(mongo.MongoSnapshot, "pairs", refuse)
+    result = load_night(warehouse, clicks, 4)
+    assert (result.rejected, result.late, result.raw_rows) == (2, 2, 5)
+    # A rejected one that is mended without moving its cursor, and one that is deleted.
+    clicks.client.sessions.replace_one({"_id": "broken"}, {"updated_at": at(1)})
+    clicks.client.sessions.delete_one({"_id": "other!"})
+    result = load_night(warehouse, clicks, 5)
+    assert (result.rejected, result.inserted, result.raw_rows) == (0, 1, 6)
+    assert query(warehouse, "select 1 from elt.rejected_rows where resolved_at is null") == []
+    # One that is live is broken, and then deleted.
+    clicks.client.sessions.delete_one({"_id": "broken"})
+    put_raw(undecodable(b"\xff\xfe", 5))
+    result = load_night(warehouse, clicks, 6)
+    assert (result.rejected, result.deleted, result.raw_rows) == (1, 0, 5)
+    clicks.client.sessions.delete_one({"_id": "broken"})
+    monkeypatch.setattr(mongo.MongoSnapshot, "pairs", pairs)
+    assert load_night(warehouse, clicks, 7).deleted == 1
