@@ -98,7 +98,7 @@ def test_parses_without_a_warning_or_deprecation(parsed: tuple[Any, list[str]]) 
 def test_marts_are_public_by_contract_and_what_they_are_made_of_is_private(
     parsed: tuple[Any, list[str]],
 ) -> None:
-    access = {}
+    access: dict[tuple[str, str], set[str]] = {}
     for model in models(parsed):
         layer = "quality" if model.schema == "quality" else model.fqn[1]
         access.setdefault((layer, str(model.access)), set()).add(model.name)
@@ -148,6 +148,22 @@ def test_every_mart_has_a_key_and_its_foreign_keys_are_tested(
         for column in FOREIGN_KEYS & set(model.columns):
             if DIMENSIONS.get(model.name) != column and model.name not in BY_NIGHT:
                 assert (model.name, column) in related, (model.name, column)
+
+
+def test_the_overview_leads_to_every_mart_and_nowhere_else(
+    parsed: tuple[Any, list[str]],
+) -> None:
+    result = parsed[0].result
+    linked = set(
+        re.findall(r"\(#!/\w+/([\w.]+)", result.docs["doc.amato.__overview__"].block_contents)
+    )
+    marts = {
+        n.unique_id
+        for n in result.nodes.values()
+        if n.schema == "marts" and n.resource_type in ("model", "seed")
+    }
+    assert len(marts) == 27
+    assert marts <= linked <= set(result.nodes)
 
 
 def test_exposures_are_the_models_and_what_they_read(parsed: tuple[Any, list[str]]) -> None:
