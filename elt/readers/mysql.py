@@ -207,7 +207,9 @@ def _column(
         raw_type = f"numeric({precision},{scale})"
     else:
         raw_type = _RAW_TYPES[kind]
-    return SourceColumn(name, kind, raw_type, nullable == "YES", "unsigned" in declared)
+    # Smaller ones have a wider raw type that holds them.
+    unsigned = type_ == "bit" or (type_ == "bigint" and "unsigned" in declared)
+    return SourceColumn(name, kind, raw_type, nullable == "YES", unsigned)
 
 
 def query(client: Connection, statement: str, *params: str) -> list[Any]:

@@ -330,6 +330,37 @@ def test_mysql_keys_that_raw_cannot_hold_are_rejected(shop: Shop, warehouse: War
     ]
 
 
+@pytest.mark.parametrize("declared", ["bigint unsigned", "bit(64)"])
+@pytest.mark.parametrize("column", ["row_id", "hits"])
+def test_mysql_integers_of_64_bits_without_sign_end_no_load(
+    shop: Shop, warehouse: Warehouse, column: str, declared: str
+) -> None:
+    """In a table of plain columns, whose rows are joined without a look at their values."""
+    types = {"row_id": "bigint", "hits": "bigint", column: declared}
+    shop.run("drop table customer_segments")
+    shop.run(
+        f"create table customer_segments (row_id {types['row_id']}, hits {types['hits']},"
+        " segment_name text, updated_at datetime(6))"
+    )
+    shop.run(
+        "insert into customer_segments (row_id, hits, segment_name) values (1, 2, 'small'),"
+        " (3, 3, 'large')"
+    )
+    shop.run(
+        f"update customer_segments set {column} = 18446744073709551615 where segment_name = 'large'"
+    )
+    for day in (2, 3):
+        load_night(warehouse, shop, day)
+        found = raw(warehouse, shop.spec, "row_id, hits, segment_name, _extra")
+        keys = query(warehouse, "select source_key from elt.rejected_rows")
+        if column == "row_id":
+            assert found == [(1, 2, "small", None)]
+            assert keys == [("18446744073709551615",)]
+        else:
+            large = (3, None, "large", {"hits": "18446744073709551615"})
+            assert (found, keys) == ([(1, 2, "small", None), large], [])
+
+
 def test_rows_over_the_size_limit_are_rejected_and_their_version_stays(
     shop: Shop, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
