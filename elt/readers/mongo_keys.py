@@ -113,8 +113,7 @@ class PairReader:
     """Reads replies that hold ``_id`` and, if there is one, the cursor field.
 
     Pairs at or after ``end``, and those of the keys ``left_out``, are passed over. ``nameless``
-    gathers the ``_id`` elements, as BSON documents, that no key can stand for: null, too long,
-    or not decodable.
+    gathers the documents whose ``_id`` no key can stand for: null, too long, or not decodable.
     """
 
     cursor: str | None
@@ -134,6 +133,11 @@ class PairReader:
             _Shape(start + cursor, 8, b"\x07_id\0", 12),
             _Shape(start + b"\x07_id\0", 12, cursor, 8),
         )
+
+    def take_nameless(self) -> list[bytes]:
+        """The documents without a key since this was last asked."""
+        taken, self.nameless = self.nameless, []
+        return taken
 
     def read(self, reply: bytes) -> Iterator[Pairs]:
         """The pairs of one reply, in groups of keys of one length."""
@@ -179,8 +183,7 @@ class PairReader:
             key, document = None, {}
         encoded = b"" if key is None else key.encode()
         if key is None or len(encoded) > limits.KEY_BYTES:
-            if len(self.nameless) < limits.BATCH_ROWS:
-                self.nameless.append(raw)
+            self.nameless.append(raw)
             return None
         value = document.get(self.cursor) if self.cursor else None
         if isinstance(value, list):
