@@ -16,6 +16,7 @@ from pymongo.database import Database
 
 from elt import batch
 from elt.batch import SourceError
+from elt.documents import key_text
 from elt.extract_load import extract_and_load
 from elt.loader import LoadResult
 from elt.nights import open_night
@@ -699,6 +700,20 @@ def test_undecodable_documents_are_rejected_with_their_bytes(
     assert query(warehouse, "select count(*) from elt.rejected_rows where resolved_at is null") == [
         (0,)
     ]
+
+
+@pytest.mark.parametrize("key", ["sound", "a\ufffdb", '"\ufffd'])
+def test_an_undecodable_document_keeps_a_sound_key(
+    clicks: Clicks, warehouse: Warehouse, key: str
+) -> None:
+    """A key may hold the character that stands for what could not be decoded."""
+    clicks.put(1, "fine", at(1))
+    _insert_broken(clicks.client, "sessions", key.encode(), b"\xff\xfe")
+    for day in (2, 3):
+        assert load_night(warehouse, clicks, day).rejected == 1
+        assert query(
+            warehouse, "select source_key from elt.rejected_rows where resolved_at is null"
+        ) == [(key_text(key),)]
 
 
 def test_mongo_null_and_overlong_ids_are_rejected(clicks: Clicks, warehouse: Warehouse) -> None:
