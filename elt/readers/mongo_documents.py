@@ -61,7 +61,7 @@ class DocumentConverter:
         try:
             documents = bson.decode_all(part, _OPTIONS)
         except InvalidBSON:
-            return self._one_by_one(_documents(part))
+            return self._one_by_one(split(part))
         return self._batch(documents, [])
 
     def _one_by_one(self, raws: Iterator[bytes]) -> Batch:
@@ -158,7 +158,7 @@ def _parts(reply: bytes) -> Iterator[bytes]:
         yield reply
         return
     group, size = list[bytes](), 0
-    for raw in _documents(reply):
+    for raw in split(reply):
         group.append(raw)
         size += len(raw)
         if size >= limits.BATCH_BYTES:
@@ -168,7 +168,12 @@ def _parts(reply: bytes) -> Iterator[bytes]:
         yield b"".join(group)
 
 
-def _documents(reply: bytes) -> Iterator[bytes]:
+def split(reply: bytes) -> Iterator[bytes]:
+    """The documents of a reply.
+
+    Raises:
+        InvalidBSON: it is not made of whole documents.
+    """
     start = 0
     while start < len(reply):
         (length,) = struct.unpack_from("<i", reply, start)

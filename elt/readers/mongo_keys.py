@@ -32,6 +32,7 @@ from elt.digest import (
     Digest,
 )
 from elt.documents import key_text
+from elt.readers.mongo_documents import split
 from elt.text_hash import hash_texts
 
 _MS: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -165,7 +166,7 @@ class PairReader:
 
     def _decoded(self, reply: bytes) -> Iterator[Pairs]:
         groups: dict[int, tuple[list[bytes], list[int]]] = defaultdict(lambda: ([], []))
-        for raw in _documents(reply):
+        for raw in split(reply):
             pair = self._pair(raw)
             if pair is not None:
                 keys, cursors = groups[len(pair[0])]
@@ -234,11 +235,3 @@ def in_buckets(pairs: Pairs, wanted: Sequence[int]) -> NDArray[np.bool_]:
 def _numbers(milliseconds: NDArray[np.int64]) -> NDArray[np.int64]:
     result: NDArray[np.int64] = np.where(milliseconds >= _FLOOR_MS, milliseconds * 1000 + ORIGIN, 0)
     return result
-
-
-def _documents(reply: bytes) -> Iterator[bytes]:
-    start = 0
-    while start < len(reply):
-        (length,) = struct.unpack_from("<i", reply, start)
-        yield reply[start : start + length]
-        start += length

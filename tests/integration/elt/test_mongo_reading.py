@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from bson import Decimal128, Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
+from bson.errors import InvalidBSON
 from pymongo.cursor import CursorType
 from pymongo.errors import OperationFailure
 
@@ -16,6 +17,7 @@ from elt import native
 from elt.batch import Window
 from elt.native import build
 from elt.readers import mongo, mongo_documents
+from elt.readers.mongo_keys import PairReader
 from elt.readers.mongo_stream import ReplyStream
 from tests.integration.elt.support import (
     Clicks,
@@ -205,3 +207,10 @@ def test_documents_without_a_key_are_found_however_many_there_are(
     clicks.client.sessions.delete_many({"_id": {"$regex": "^[0-4]{1200}"}})
     load_night(warehouse, clicks, 5)
     assert query(warehouse, still_open) == [(5,)]
+
+
+def test_keys_of_a_reply_that_is_cut_off_are_not_read() -> None:
+    whole = bson.encode({"_id": "text"})
+    for reply in (whole[:-1], whole + b"\0\0\0\0", b"\xff\xff\xff\xff" + whole[4:]):
+        with pytest.raises(InvalidBSON, match="whole documents"):
+            list(PairReader(None, at(1)).read(reply))
