@@ -647,13 +647,26 @@ def test_mongo_ids_of_different_types_stay_different(clicks: Clicks, warehouse: 
         '{"$numberInt": "1"}',
         '"quoted"',
         "a\0b",
+        '["a\\u0000b"]',
+        Binary(b"a\0b", 0x80),
+        Binary(b"\xff", 0x80),
         {"a": 1},
+        {"a": "\0"},
+        {"a": Binary(b"\0", 0x80)},
+        Code("1"),
         datetime(2026, 1, 1),
         Binary(b"\x01"),
         "",
     ]
-    clicks.client.sessions.insert_many([{"_id": value} for value in ids])
+    documents = [{"_id": value, "updated_at": at(1)} for value in ids]
+    clicks.client.sessions.insert_many(documents, bypass_document_validation=True)
     assert load(warehouse, clicks.client, clicks.spec).inserted == len(ids)
+    # Behind the watermark all of them are read by their keys.
+    clicks.put(2, "newest", at(2))
+    assert load(warehouse, clicks.client, clicks.spec, day=3).inserted == 1
+    clicks.client.sessions.update_many({"_id": {"$ne": "2"}}, {"$set": {"updated_at": at(1, 1)}})
+    result = load(warehouse, clicks.client, clicks.spec, day=4)
+    assert (result.updated, result.late) == (len(ids), len(ids))
 
 
 def _insert_broken(database: Database[Any], name: str, key: bytes, text: bytes) -> bytes:
