@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,11 +16,12 @@ from bson.json_util import CANONICAL_JSON_OPTIONS, loads
 from pymongo.database import Database
 
 from elt import batch
-from elt.batch import SourceError
+from elt.batch import SourceError, Window
 from elt.documents import key_text
 from elt.extract_load import extract_and_load
 from elt.loader import LoadResult
 from elt.nights import open_night
+from elt.readers import mysql
 from elt.specs import BY_NAME, SPECS, TableSpec
 from tests.integration.elt.support import (
     Clicks,
@@ -360,6 +362,30 @@ def test_mysql_integers_of_64_bits_without_sign_end_no_load(
         else:
             large = (3, None, "large", {"hits": "18446744073709551615"})
             assert (found, keys) == ([(1, 2, "small", None), large], [])
+
+
+def test_mysql_columns_without_a_declared_limit_make_batches_of_bounded_size(
+    shop: Shop, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server gives no length for a geometry; nor does MySQL, unlike MariaDB, for JSON."""
+    shop.run("drop table customer_segments")
+    shop.run(
+        "create table customer_segments (row_id int, segment_name varchar(9), shape geometry,"
+        " updated_at datetime(6))"
+    )
+    for key in range(6):
+        line = ", ".join(f"{number} {number}" for number in range(100))
+        shop.run(
+            "insert into customer_segments (row_id, shape)"
+            f" values ({key}, st_geomfromtext('linestring({line})'))"
+        )
+    monkeypatch.setattr(batch, "BATCH_BYTES", 3_000)
+    with mysql.snapshot(shop.client, shop.spec, at(3)) as opened:
+        columns = tuple(column for column in shop.spec.columns if column.name == "segment_name")
+        opened.use(replace(shop.spec, columns=columns))
+        assert [part.rows for part in opened.read(Window(at(3)))] == [2, 2, 2]
+    load_night(warehouse, shop, 2)
+    assert raw(warehouse, shop.spec, "length(shape)") == [(1_613,)] * 6
 
 
 def test_rows_over_the_size_limit_are_rejected_and_their_version_stays(
