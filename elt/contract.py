@@ -25,6 +25,8 @@ from elt.values import takes, widened
 
 MOST_ADDED = 100
 _NAME_BYTES = 63
+# PostgreSQL gives every table columns of these names.
+_SYSTEM_COLUMNS = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
 
 class IncompatibleColumnError(SourceError):
@@ -177,6 +179,7 @@ def can_be_added(spec: TableSpec, name: str, have: Mapping[str, str]) -> bool:
     """Whether raw can have a column of this name beside those it has."""
     return (
         not name.startswith("_")
+        and name not in _SYSTEM_COLUMNS
         and 0 < len(name.encode()) <= _NAME_BYTES
         and "\0" not in name
         and len(have) < len(spec.columns) + MOST_ADDED

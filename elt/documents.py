@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -10,12 +11,11 @@ from functools import partial
 from typing import Any
 
 from bson import json_util
-from bson.binary import USER_DEFINED_SUBTYPE, Binary
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from elt.extended_json import canonical, nested_to_json
+from elt.extended_json import nested_to_json
 from elt.values import INT_BITS, Fit, fit_for
 
 # Returns the value as COPY text, or None where it does not fit.
@@ -53,16 +53,20 @@ def key_text(value: Any) -> str | None:
     """A document's ``_id`` as text: different ids never give the same text.
 
     An ObjectId is its 24 hexadecimal digits and a string is itself; a string that could be
-    mistaken for another id stands in quotes, and any other type is canonical Extended
-    JSON. None for null.
+    mistaken for another id stands in quotes, one with NUL is a JSON array of its own (no id is
+    an array), and any other type is canonical Extended JSON. None for null.
     """
     if value is None:
         return None
     if type(value) is ObjectId:
         return str(value)
-    if isinstance(value, str) and "\0" not in value:
+    if type(value) is str:
+        if "\0" in value:
+            return json.dumps([value])
         return f'"{value}"' if _AMBIGUOUS.match(value) else value
-    return canonical({"_": value})[len(b'{"_": ') : -1].decode()
+    # JSON escapes NUL, and a key is a text: nothing has to stand for it.
+    encoded = json_util.dumps({"_": value}, json_options=json_util.CANONICAL_JSON_OPTIONS)
+    return encoded[len('{"_": ') : -1]
 
 
 def key_value(key: str) -> Any:
@@ -73,13 +77,11 @@ def key_value(key: str) -> Any:
         return key[1:-1]
     if key in ("true", "false"):
         return key == "true"
+    if key.startswith("["):
+        return json.loads(key)[0]
     if not key.startswith("{"):
         return key
-    value = json_util.loads(f'{{"_": {key}}}', json_options=_NAIVE)["_"]
-    if isinstance(value, Binary) and value.subtype == USER_DEFINED_SUBTYPE:
-        # A text with NUL.
-        return value.decode()
-    return value
+    return json_util.loads(f'{{"_": {key}}}', json_options=_NAIVE)["_"]
 
 
 def raw_type_of(value: Any) -> str | None:

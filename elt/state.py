@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from elt.digest import FLOOR
 from elt.nights import Night
 from elt.raw import raw_table
 from elt.specs import TableSpec
@@ -17,11 +18,11 @@ Watermark = tuple[datetime, str]
 
 
 def read_watermark(conn: psycopg.Connection[Any], spec: TableSpec) -> Watermark | None:
-    """The last cursor value read and the last key at it; None where there is none."""
+    """The last cursor value read and the last key at it; None where there is no usable one."""
     row = conn.execute(
         "select cursor_value, key_value from elt.watermarks"
-        " where source_system = %s and source_table = %s and cursor_value is not null",
-        (spec.system, spec.name),
+        " where source_system = %s and source_table = %s and cursor_value >= %s",
+        (spec.system, spec.name, FLOOR),
     ).fetchone()
     return None if row is None else (row[0], row[1])
 
@@ -47,15 +48,23 @@ def last_load(conn: psycopg.Connection[Any], spec: TableSpec) -> LastLoad | None
 def highest(
     conn: psycopg.Connection[Any], spec: TableSpec, read: sql.Identifier
 ) -> Watermark | None:
-    """The highest cursor value in ``read`` (the stage, or raw), and the highest key at it."""
+    """The highest cursor value in ``read`` (the stage, or raw), and the highest key at it.
+
+    Values before ``FLOOR`` say nothing: their rows are read every night.
+    """
     if spec.cursor is None:
         return None
     row = conn.execute(
         sql.SQL(
             "select cursor::timestamp at time zone 'UTC', key::text from ("
             " select {cursor} as cursor, {key} as key from {read}"
-            " where {cursor} is not null order by 1 desc, 2 desc limit 1) as highest"
-        ).format(cursor=sql.Identifier(spec.cursor), key=sql.Identifier(spec.key.name), read=read)
+            " where {cursor} >= {floor} order by 1 desc, 2 desc limit 1) as highest"
+        ).format(
+            cursor=sql.Identifier(spec.cursor),
+            key=sql.Identifier(spec.key.name),
+            read=read,
+            floor=sql.Literal(FLOOR),
+        )
     ).fetchone()
     return None if row is None else (row[0], row[1])
 

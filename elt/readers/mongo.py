@@ -17,11 +17,12 @@ from pymongo.cursor import CursorType
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
+from elt import batch as limits
 from elt.batch import Batch, SourceError, Window
 from elt.digest import FLOOR, HASHED, Buckets, Digest
 from elt.documents import key_value
 from elt.readers.mongo_documents import DocumentConverter, only_id
-from elt.readers.mongo_keys import Digester, KeySet, PairReader, Pairs, in_buckets
+from elt.readers.mongo_keys import Digester, KeySet, PairReader, in_buckets
 from elt.readers.mongo_stream import ReplyStream
 from elt.readers.snapshot import SourceColumn
 from elt.specs import TableSpec
@@ -96,7 +97,8 @@ class MongoSnapshot:
         self.cursor = spec.cursor
         self.end = end.astimezone(UTC).replace(tzinfo=None)
         self.converter = DocumentConverter(spec)
-        self.nameless: list[bytes] = []
+        # None where they are too many to be remembered.
+        self.nameless: list[bytes] | None = []
         self.left_out = KeySet(())
         self.index: str | None = None
         for name, index in collection.index_information(session=None).items():
@@ -158,7 +160,17 @@ class MongoSnapshot:
 
     def read_nameless(self) -> Iterator[Batch]:
         """Documents whose ``_id`` is null, too long, or cannot be decoded."""
-        for pair in self.nameless:
+        if self.nameless is not None:
+            yield from self._of_nameless(self.nameless)
+            return
+        reader = PairReader(self.cursor, self.end)
+        for reply in self._pair_replies():
+            for _ in reader.read(reply):
+                pass
+            yield from self._of_nameless(reader.take_nameless())
+
+    def _of_nameless(self, pairs: Sequence[bytes]) -> Iterator[Batch]:
+        for pair in pairs:
             # A filter of find() would be decoded by the driver, which the key may not survive.
             match = {"$match": RawBSONDocument(only_id(pair))}
             with self.collection.aggregate_raw_batches([match], session=self.session) as cursor:
@@ -177,20 +189,30 @@ class MongoSnapshot:
     def digest(self, buckets: Buckets) -> Digest:
         """The digest of the collection, from a stream of its keys and cursors."""
         reader, digester = PairReader(self.cursor, self.end, self.left_out), Digester()
-        for pairs in self._pairs(reader):
-            digester.add(pairs)
-        self.nameless = reader.nameless
+        self.nameless = []
+        for reply in self._pair_replies():
+            for pairs in reader.read(reply):
+                digester.add(pairs)
+            self._remember(reader.take_nameless())
         return digester.result()
+
+    def _remember(self, met: Sequence[bytes]) -> None:
+        if self.nameless is not None and met:
+            self.nameless += met
+            if sum(map(len, self.nameless)) > limits.BATCH_BYTES:
+                self.nameless = None
 
     def pairs(self, buckets: Buckets, wanted: Sequence[int]) -> Iterator[bytes]:
         """Keys and cursors of the documents in the wanted buckets."""
-        for pairs in self._pairs(PairReader(self.cursor, self.end, self.left_out)):
-            yield pairs.lines(in_buckets(pairs, wanted))
+        reader = PairReader(self.cursor, self.end, self.left_out)
+        for reply in self._pair_replies():
+            for pairs in reader.read(reply):
+                yield pairs.lines(in_buckets(pairs, wanted))
+            reader.take_nameless()
 
-    def _pairs(self, reader: PairReader) -> Iterator[Pairs]:
+    def _pair_replies(self) -> Iterator[bytes]:
         projection = {"_id": 1, **({self.cursor: 1} if self.cursor else {})}
-        for reply in self._find({}, projection, batch_size=PAIRS_AT_ONCE, hint=self.index):
-            yield from reader.read(reply)
+        return self._find({}, projection, batch_size=PAIRS_AT_ONCE, hint=self.index)
 
     def _batches(self, where: Any, hint: Any = None, **more: Any) -> Iterator[Batch]:
         for reply in self._find(where, batch_size=BATCH_SIZE, hint=hint, **more):

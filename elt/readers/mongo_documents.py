@@ -24,7 +24,6 @@ Document = dict[str, Any]
 _OPTIONS: CodecOptions[Document] = CodecOptions(
     document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
-_LENIENT: CodecOptions[Document] = _OPTIONS.with_options(unicode_decode_error_handler="replace")
 
 
 class DocumentConverter:
@@ -62,7 +61,7 @@ class DocumentConverter:
         try:
             documents = bson.decode_all(part, _OPTIONS)
         except InvalidBSON:
-            return self._one_by_one(_documents(part))
+            return self._one_by_one(split(part))
         return self._batch(documents, [])
 
     def _one_by_one(self, raws: Iterator[bytes]) -> Batch:
@@ -116,12 +115,20 @@ class DocumentConverter:
 
 
 def only_id(raw: bytes) -> bytes:
-    """A document of the ``_id`` element alone, its bytes as they are."""
-    (end,) = struct.unpack_from("<i", raw)
-    at = 4
+    """A document of the ``_id`` element alone, its bytes as they are.
+
+    Raises:
+        InvalidBSON: the document is not made of whole elements.
+    """
+    at, end = 4, len(raw)
     while at < end - 1:
-        name_end = raw.index(b"\0", at + 1)
-        after = name_end + 1 + _value_size(raw, raw[at], name_end + 1)
+        try:
+            name_end = raw.index(b"\0", at + 1)
+            after = name_end + 1 + _value_size(raw, raw[at], name_end + 1)
+        except (KeyError, ValueError, struct.error) as error:
+            raise InvalidBSON("an element without an end") from error
+        if not name_end < after < end:
+            raise InvalidBSON("an element that is longer than its document")
         if raw[at + 1 : name_end] == b"_id":
             element = raw[at:after]
             return struct.pack("<i", len(element) + 5) + element + b"\0"
@@ -151,7 +158,7 @@ def _parts(reply: bytes) -> Iterator[bytes]:
         yield reply
         return
     group, size = list[bytes](), 0
-    for raw in _documents(reply):
+    for raw in split(reply):
         group.append(raw)
         size += len(raw)
         if size >= limits.BATCH_BYTES:
@@ -161,7 +168,12 @@ def _parts(reply: bytes) -> Iterator[bytes]:
         yield b"".join(group)
 
 
-def _documents(reply: bytes) -> Iterator[bytes]:
+def split(reply: bytes) -> Iterator[bytes]:
+    """The documents of a reply.
+
+    Raises:
+        InvalidBSON: it is not made of whole documents.
+    """
     start = 0
     while start < len(reply):
         (length,) = struct.unpack_from("<i", reply, start)
@@ -174,8 +186,6 @@ def _documents(reply: bytes) -> Iterator[bytes]:
 def _broken_key(raw: bytes) -> str | None:
     """The ``_id`` of a document that cannot be decoded, where at least that can."""
     try:
-        key = key_text(bson.decode(raw, _LENIENT).get("_id"))
+        return key_text(bson.decode(only_id(raw), _OPTIONS).get("_id"))
     except InvalidBSON:
         return None
-    # An id that is itself mended is no id: two documents could share it.
-    return None if key is None or "\ufffd" in key else key

@@ -32,6 +32,7 @@ from elt.digest import (
     Digest,
 )
 from elt.documents import key_text
+from elt.readers.mongo_documents import split
 from elt.text_hash import hash_texts
 
 _MS: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -113,8 +114,7 @@ class PairReader:
     """Reads replies that hold ``_id`` and, if there is one, the cursor field.
 
     Pairs at or after ``end``, and those of the keys ``left_out``, are passed over. ``nameless``
-    gathers the ``_id`` elements, as BSON documents, that no key can stand for: null, too long,
-    or not decodable.
+    gathers the documents whose ``_id`` no key can stand for: null, too long, or not decodable.
     """
 
     cursor: str | None
@@ -134,6 +134,11 @@ class PairReader:
             _Shape(start + cursor, 8, b"\x07_id\0", 12),
             _Shape(start + b"\x07_id\0", 12, cursor, 8),
         )
+
+    def take_nameless(self) -> list[bytes]:
+        """The documents without a key since this was last asked."""
+        taken, self.nameless = self.nameless, []
+        return taken
 
     def read(self, reply: bytes) -> Iterator[Pairs]:
         """The pairs of one reply, in groups of keys of one length."""
@@ -161,7 +166,7 @@ class PairReader:
 
     def _decoded(self, reply: bytes) -> Iterator[Pairs]:
         groups: dict[int, tuple[list[bytes], list[int]]] = defaultdict(lambda: ([], []))
-        for raw in _documents(reply):
+        for raw in split(reply):
             pair = self._pair(raw)
             if pair is not None:
                 keys, cursors = groups[len(pair[0])]
@@ -179,8 +184,7 @@ class PairReader:
             key, document = None, {}
         encoded = b"" if key is None else key.encode()
         if key is None or len(encoded) > limits.KEY_BYTES:
-            if len(self.nameless) < limits.BATCH_ROWS:
-                self.nameless.append(raw)
+            self.nameless.append(raw)
             return None
         value = document.get(self.cursor) if self.cursor else None
         if isinstance(value, list):
@@ -231,11 +235,3 @@ def in_buckets(pairs: Pairs, wanted: Sequence[int]) -> NDArray[np.bool_]:
 def _numbers(milliseconds: NDArray[np.int64]) -> NDArray[np.int64]:
     result: NDArray[np.int64] = np.where(milliseconds >= _FLOOR_MS, milliseconds * 1000 + ORIGIN, 0)
     return result
-
-
-def _documents(reply: bytes) -> Iterator[bytes]:
-    start = 0
-    while start < len(reply):
-        (length,) = struct.unpack_from("<i", reply, start)
-        yield reply[start : start + length]
-        start += length

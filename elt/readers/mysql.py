@@ -121,9 +121,14 @@ class MySQLSnapshot(SqlSnapshot):
         super().__init__(spec, end, columns)
         self.client = client
         self.types = {row[0]: row[1] for row in described}
-        widths = [row[6] or 0 for row in described if row[1] != "bit"]
+        widths = [
+            # Of some types (geometry, MySQL's json) the server names no limit.
+            _ROW_LIMIT + 1 if row[6] is None else row[6]
+            for column, row in zip(columns, described, strict=True)
+            if column.kind in ("text", "json", "bytes")
+        ]
         # Where columns have no useful limit, one row after the other.
-        self.fetch = fetch_rows(sum(widths)) if max(widths) <= _ROW_LIMIT else 1
+        self.fetch = fetch_rows(sum(widths)) if max(widths, default=0) <= _ROW_LIMIT else 1
 
     def quote(self, name: str) -> str:
         """A quoted identifier."""
@@ -207,7 +212,9 @@ def _column(
         raw_type = f"numeric({precision},{scale})"
     else:
         raw_type = _RAW_TYPES[kind]
-    return SourceColumn(name, kind, raw_type, nullable == "YES", "unsigned" in declared)
+    # Smaller ones have a wider raw type that holds them.
+    unsigned = type_ == "bit" or (type_ == "bigint" and "unsigned" in declared)
+    return SourceColumn(name, kind, raw_type, nullable == "YES", unsigned)
 
 
 def query(client: Connection, statement: str, *params: str) -> list[Any]:

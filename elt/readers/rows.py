@@ -53,6 +53,7 @@ class Layout:
             plain=not named
             and all(
                 source.kind in ("int", "decimal", "text", "date", "datetime")
+                and not source.unsigned
                 and holds(column.type, source.raw_type)
                 for column, source in zip(spec.all_columns, chosen, strict=True)
             ),
@@ -83,7 +84,8 @@ class RowConverter:
 
         Joining is all that a row costs here, and everything that could be wrong shows in
         the joined text: a separator or an escape too many, a NUL, bytes that are not UTF-8,
-        a day that is none. Numbers cannot be: their columns hold the source's.
+        a day that is none. Numbers cannot be: a plain layout has only those that raw's
+        columns hold whatever their value is.
         """
         nulls = 0
         try:

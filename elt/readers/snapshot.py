@@ -17,7 +17,7 @@ class SourceColumn:
     """One column that the source has.
 
     ``raw_type`` is the raw type that holds its values: exactly all of them where the source
-    declares as much.
+    declares as much. ``unsigned`` integers may be above it: they have 64 bits without sign.
     """
 
     name: str

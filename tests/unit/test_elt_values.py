@@ -3,12 +3,14 @@
 import json
 from datetime import UTC, datetime
 
+import bson
 import pytest
+from bson import Binary, Code, Int64
 from hypothesis import given
 from hypothesis import strategies as st
 
 from elt.batch import KEY_BYTES, escape, rejected, unescape
-from elt.documents import document_fit_for, escape_text, key_text
+from elt.documents import document_fit_for, escape_text, key_text, key_value
 from elt.extended_json import canonical, json_fits_jsonb, nested_to_json
 from elt.nights import Night
 from elt.specs import SPECS
@@ -167,6 +169,26 @@ def test_keys_stay_different(ids: list[object]) -> None:
     keys = [key_text(value) for value in ids]
     assert len(set(keys)) == len(ids)
     assert all(key is not None and "\0" not in key for key in keys)
+
+
+@pytest.mark.parametrize(
+    "id_",
+    [
+        "a\0b",
+        '["a\\u0000b"]',
+        "true",
+        '"',
+        Binary(b"a\0b", 0x80),
+        Binary(b"\xff", 0x80),
+        Code("f"),
+        {"a": "\0", "b": [Int64(1), 1, 1.0]},
+        datetime(2026, 1, 1),
+    ],
+)
+def test_a_key_leads_back_to_its_id(id_: object) -> None:
+    key = key_text(id_)
+    assert key is not None
+    assert bson.encode({"_id": key_value(key)}) == bson.encode({"_id": id_})
 
 
 def test_rejected_rows_have_a_short_name() -> None:

@@ -193,6 +193,25 @@ def test_an_incompatible_type_stops_the_table_and_names_the_column(
         assert fingerprint(warehouse, source) == before
 
 
+SYSTEM_COLUMNS = ("cmax", "cmin", "ctid", "tableoid", "xmax", "xmin")
+
+
+def test_names_of_system_columns_stay_in_extra(
+    shop: Shop, clicks: Clicks, warehouse: Warehouse
+) -> None:
+    """PostgreSQL itself has columns of these names; a PostgreSQL source cannot have them, too."""
+    shop.put(1, "row", at(1))
+    for name in SYSTEM_COLUMNS:
+        shop.run(f"alter table customer_segments add {name} varchar(9) default 'mine'")
+    put(clicks, "1", **dict.fromkeys(SYSTEM_COLUMNS, "mine"))
+    expected = tuple(f"{name}: raw can have no such column" for name in SYSTEM_COLUMNS)
+    for day in (2, 3):
+        for source in (shop, clicks):
+            assert load_night(warehouse, source, day).differences == expected
+            ((extra,),) = live(warehouse, source, "_extra")
+            assert extra == dict.fromkeys(SYSTEM_COLUMNS, "mine")
+
+
 # --- MongoDB ----------------------------------------------------------------------------
 
 

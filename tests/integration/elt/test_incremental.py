@@ -170,6 +170,32 @@ def test_a_row_without_a_usable_cursor_is_read_every_night(
     assert (result.updated, result.late) == (2, 0)
 
 
+@pytest.mark.parametrize("year", [1, 1899, 1900])
+def test_a_table_whose_times_are_all_long_ago_is_loaded_every_night(
+    source: Source, warehouse: Warehouse, year: int
+) -> None:
+    """In the year 1 there is nothing before the watermark that the lag could reach."""
+    source.put(1, "row", datetime(year, 1, 1, tzinfo=UTC))
+    load_night(warehouse, source, 2)
+    has_watermark = query(warehouse, "select cursor_value is not null from elt.watermarks")
+    assert has_watermark == [(year >= 1900,)]
+    source.put(1, "changed in place", datetime(year, 1, 1, tzinfo=UTC))
+    assert load_night(warehouse, source, 3).updated == 1
+    source.put(2, "new", at(3))
+    assert load_night(warehouse, source, 4).inserted == 1
+    assert load_night(warehouse, source, 5).window_start is not None
+
+
+def test_a_watermark_that_says_nothing_is_not_used(source: Source, warehouse: Warehouse) -> None:
+    """Former versions of the loader kept such ones."""
+    source.put(1, "row", at(1))
+    load_night(warehouse, source, 2)
+    with warehouse.transaction():
+        warehouse.execute("update elt.watermarks set cursor_value = '0001-01-01'")
+    assert load_night(warehouse, source, 3).window_start is None
+    assert load_night(warehouse, source, 4).window_start is not None
+
+
 def test_a_full_refresh_sees_what_did_not_move_the_cursor(
     source: Source, warehouse: Warehouse
 ) -> None:

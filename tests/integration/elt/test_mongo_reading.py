@@ -8,13 +8,16 @@ import psycopg
 import pytest
 from bson import Decimal128, Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
+from bson.errors import InvalidBSON
 from pymongo.cursor import CursorType
 from pymongo.errors import OperationFailure
 
+from elt import batch as limits
 from elt import native
 from elt.batch import Window
 from elt.native import build
 from elt.readers import mongo, mongo_documents
+from elt.readers.mongo_keys import PairReader
 from elt.readers.mongo_stream import ReplyStream
 from tests.integration.elt.support import (
     Clicks,
@@ -183,3 +186,31 @@ def test_rejected_documents_do_not_have_all_keys_read_again(
     clicks.client.sessions.delete_one({"_id": "broken"})
     monkeypatch.setattr(mongo.MongoSnapshot, "pairs", pairs)
     assert load_night(warehouse, clicks, 7).deleted == 1
+
+
+def test_documents_without_a_key_are_found_however_many_there_are(
+    clicks: Clicks, warehouse: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where they are too many to be remembered; none is taken for mended."""
+    monkeypatch.setattr(limits, "BATCH_BYTES", 4_000)
+    monkeypatch.setattr(limits, "BATCH_ROWS", 3)
+    monkeypatch.setattr(mongo, "PAIRS_AT_ONCE", 4)
+    clicks.put(1, "one", at(1))
+    clicks.client.sessions.insert_many(
+        {"_id": str(number) * 1_200, "updated_at": at(1)} for number in range(10)
+    )
+    still_open = "select count(*) from elt.rejected_rows where resolved_at is null"
+    for day in (2, 3, 4):
+        clicks.put(day, "another", at(day - 1, 20))
+        assert load_night(warehouse, clicks, day).rejected == 10
+        assert query(warehouse, still_open) == [(10,)]
+    clicks.client.sessions.delete_many({"_id": {"$regex": "^[0-4]{1200}"}})
+    load_night(warehouse, clicks, 5)
+    assert query(warehouse, still_open) == [(5,)]
+
+
+def test_keys_of_a_reply_that_is_cut_off_are_not_read() -> None:
+    whole = bson.encode({"_id": "text"})
+    for reply in (whole[:-1], whole + b"\0\0\0\0", b"\xff\xff\xff\xff" + whole[4:]):
+        with pytest.raises(InvalidBSON, match="whole documents"):
+            list(PairReader(None, at(1)).read(reply))

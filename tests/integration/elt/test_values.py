@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,10 +16,12 @@ from bson.json_util import CANONICAL_JSON_OPTIONS, loads
 from pymongo.database import Database
 
 from elt import batch
-from elt.batch import SourceError
+from elt.batch import SourceError, Window
+from elt.documents import key_text
 from elt.extract_load import extract_and_load
 from elt.loader import LoadResult
 from elt.nights import open_night
+from elt.readers import mysql
 from elt.specs import BY_NAME, SPECS, TableSpec
 from tests.integration.elt.support import (
     Clicks,
@@ -330,6 +333,61 @@ def test_mysql_keys_that_raw_cannot_hold_are_rejected(shop: Shop, warehouse: War
     ]
 
 
+@pytest.mark.parametrize("declared", ["bigint unsigned", "bit(64)"])
+@pytest.mark.parametrize("column", ["row_id", "hits"])
+def test_mysql_integers_of_64_bits_without_sign_end_no_load(
+    shop: Shop, warehouse: Warehouse, column: str, declared: str
+) -> None:
+    """In a table of plain columns, whose rows are joined without a look at their values."""
+    types = {"row_id": "bigint", "hits": "bigint", column: declared}
+    shop.run("drop table customer_segments")
+    shop.run(
+        f"create table customer_segments (row_id {types['row_id']}, hits {types['hits']},"
+        " segment_name text, updated_at datetime(6))"
+    )
+    shop.run(
+        "insert into customer_segments (row_id, hits, segment_name) values (1, 2, 'small'),"
+        " (3, 3, 'large')"
+    )
+    shop.run(
+        f"update customer_segments set {column} = 18446744073709551615 where segment_name = 'large'"
+    )
+    for day in (2, 3):
+        load_night(warehouse, shop, day)
+        found = raw(warehouse, shop.spec, "row_id, hits, segment_name, _extra")
+        keys = query(warehouse, "select source_key from elt.rejected_rows")
+        if column == "row_id":
+            assert found == [(1, 2, "small", None)]
+            assert keys == [("18446744073709551615",)]
+        else:
+            large = (3, None, "large", {"hits": "18446744073709551615"})
+            assert (found, keys) == ([(1, 2, "small", None), large], [])
+
+
+def test_mysql_columns_without_a_declared_limit_make_batches_of_bounded_size(
+    shop: Shop, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server gives no length for a geometry; nor does MySQL, unlike MariaDB, for JSON."""
+    shop.run("drop table customer_segments")
+    shop.run(
+        "create table customer_segments (row_id int, segment_name varchar(9), shape geometry,"
+        " updated_at datetime(6))"
+    )
+    for key in range(6):
+        line = ", ".join(f"{number} {number}" for number in range(100))
+        shop.run(
+            "insert into customer_segments (row_id, shape)"
+            f" values ({key}, st_geomfromtext('linestring({line})'))"
+        )
+    monkeypatch.setattr(batch, "BATCH_BYTES", 3_000)
+    with mysql.snapshot(shop.client, shop.spec, at(3)) as opened:
+        columns = tuple(column for column in shop.spec.columns if column.name == "segment_name")
+        opened.use(replace(shop.spec, columns=columns))
+        assert [part.rows for part in opened.read(Window(at(3)))] == [2, 2, 2]
+    load_night(warehouse, shop, 2)
+    assert raw(warehouse, shop.spec, "length(shape)") == [(1_613,)] * 6
+
+
 def test_rows_over_the_size_limit_are_rejected_and_their_version_stays(
     shop: Shop, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -615,13 +673,26 @@ def test_mongo_ids_of_different_types_stay_different(clicks: Clicks, warehouse: 
         '{"$numberInt": "1"}',
         '"quoted"',
         "a\0b",
+        '["a\\u0000b"]',
+        Binary(b"a\0b", 0x80),
+        Binary(b"\xff", 0x80),
         {"a": 1},
+        {"a": "\0"},
+        {"a": Binary(b"\0", 0x80)},
+        Code("1"),
         datetime(2026, 1, 1),
         Binary(b"\x01"),
         "",
     ]
-    clicks.client.sessions.insert_many([{"_id": value} for value in ids])
+    documents = [{"_id": value, "updated_at": at(1)} for value in ids]
+    clicks.client.sessions.insert_many(documents, bypass_document_validation=True)
     assert load(warehouse, clicks.client, clicks.spec).inserted == len(ids)
+    # Behind the watermark all of them are read by their keys.
+    clicks.put(2, "newest", at(2))
+    assert load(warehouse, clicks.client, clicks.spec, day=3).inserted == 1
+    clicks.client.sessions.update_many({"_id": {"$ne": "2"}}, {"$set": {"updated_at": at(1, 1)}})
+    result = load(warehouse, clicks.client, clicks.spec, day=4)
+    assert (result.updated, result.late) == (len(ids), len(ids))
 
 
 def _insert_broken(database: Database[Any], name: str, key: bytes, text: bytes) -> bytes:
@@ -668,6 +739,20 @@ def test_undecodable_documents_are_rejected_with_their_bytes(
     assert query(warehouse, "select count(*) from elt.rejected_rows where resolved_at is null") == [
         (0,)
     ]
+
+
+@pytest.mark.parametrize("key", ["sound", "a\ufffdb", '"\ufffd'])
+def test_an_undecodable_document_keeps_a_sound_key(
+    clicks: Clicks, warehouse: Warehouse, key: str
+) -> None:
+    """A key may hold the character that stands for what could not be decoded."""
+    clicks.put(1, "fine", at(1))
+    _insert_broken(clicks.client, "sessions", key.encode(), b"\xff\xfe")
+    for day in (2, 3):
+        assert load_night(warehouse, clicks, day).rejected == 1
+        assert query(
+            warehouse, "select source_key from elt.rejected_rows where resolved_at is null"
+        ) == [(key_text(key),)]
 
 
 def test_mongo_null_and_overlong_ids_are_rejected(clicks: Clicks, warehouse: Warehouse) -> None:
