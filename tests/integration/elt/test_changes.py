@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from elt import batch, loader, reconcile
+from elt import batch, loader
 from elt.batch import Batch
 from elt.nights import open_night
 from elt.readers import mongo, mysql, sql
@@ -67,7 +67,7 @@ def test_every_late_row_and_deletion_arrives_whatever_the_boundary(
     source: Source, warehouse: Warehouse, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keys are asked for in lists, pairs in blocks and ranges of buckets."""
-    for module in (mongo, sql, reconcile):
+    for module in (loader, mongo, sql):
         monkeypatch.setattr(module, "KEYS_AT_ONCE", 5)
     monkeypatch.setattr(mongo, "PAIRS_AT_ONCE", 5)
     monkeypatch.setattr(mysql, "PAIRS_AT_ONCE", 5)
