@@ -267,6 +267,25 @@ def test_rows_that_are_counted_but_do_not_arrive_fail_the_load(
     assert try_with(iter, LoadOptions()).updated == 1
 
 
+def test_a_second_live_version_of_a_key_fails_the_proof(
+    campaigns: Marketing, warehouse: Warehouse
+) -> None:
+    """The row is far behind the watermark, and its cursor is the source's."""
+    for key in range(5):
+        campaigns.put(key, "far behind", at(1, 1))
+    campaigns.put(77, "newest", at(1))
+    load_night(warehouse, campaigns, 2)
+    warehouse.execute(
+        "insert into raw_postgres.campaigns"
+        " (row_id, campaign_name, updated_at, _batch_id, _valid_from)"
+        " select row_id, 'wrong', updated_at, 0, date '2025-12-01'"
+        " from raw_postgres.campaigns where row_id = 3"
+    )
+    warehouse.commit()
+    with pytest.raises(CountMismatchError, match="1 keys have more than one live version"):
+        load_night(warehouse, campaigns, 3)
+
+
 def test_writes_during_the_read_stay_invisible(
     source: Source, system: str, source_url: str, warehouse: Warehouse
 ) -> None:
