@@ -149,6 +149,21 @@ class Reconciliation:
             live=self._live(self.different),
         ).rowcount
 
+    def find_repeated(self) -> int:
+        """Fill ``amato_late`` with the keys that the source has more than once, read or not.
+
+        Rejected ones are left out. Returns how many.
+        """
+        return self.run(
+            """
+            insert into amato_late
+            select p.key from amato_pairs as p
+            where not exists (select from amato_rejected as x where x.key = p.key)
+            group by p.key
+            having count(*) > 1
+            """
+        ).rowcount
+
     def find_gone(self) -> int:
         """Fill ``amato_gone`` with the live keys that the source has no more."""
         return self.run(

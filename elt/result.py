@@ -19,7 +19,8 @@ class LoadResult:
 
     ``read = inserted + updated + unchanged + rejected``; rows that wait for a later night
     (``held``) are not read. ``late`` of the rows read were not in the window: reconciliation
-    found them. ``bytes`` is what went through COPY; ``seconds`` is wall time.
+    found them; a row of the window whose key turned out to repeat is read a second time, and
+    rejected then. ``bytes`` is what went through COPY; ``seconds`` is wall time.
     ``differences`` says how the source differs from the table's contract.
     """
 
