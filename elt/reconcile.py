@@ -35,7 +35,7 @@ from elt.specs import TableSpec
 _INTEGER_KEY = "^-?[0-9]{1,18}$"
 _TEXT_KEY = "^(?!.*:sha256:[0-9a-f]{64}$)"
 # A deletion of fewer rows is never too many, unless it leaves nothing.
-FEW_ROWS = 50
+FEW_ROWS = 5
 
 
 class CountMismatchError(RuntimeError):
