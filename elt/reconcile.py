@@ -34,7 +34,7 @@ from elt.specs import TableSpec
 # Which source keys of rejected rows are keys, and not the names of rows that have none.
 _INTEGER_KEY = "^-?[0-9]{1,18}$"
 _TEXT_KEY = "^(?!.*:sha256:[0-9a-f]{64}$)"
-# A deletion of fewer rows is never too many, unless it leaves nothing.
+# So few rows may always be deleted, unless that leaves nothing.
 FEW_ROWS = 5
 
 
