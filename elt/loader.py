@@ -151,6 +151,7 @@ class _Load:
         return reconciliation.prove()
 
     def _agree(self) -> None:
+        self.columns = contracts.fingerprint(self.source.columns)
         self._use(contracts.agree(self.conn, self.spec, self.source.columns))
         self._use(self.contract)
         self.source.sample()
@@ -192,12 +193,13 @@ class _Load:
     def _changed_shape(self, last: LastLoad | None) -> bool:
         """Whether the source's columns are not those of the last load.
 
-        A column that is new, renamed or back has values in rows whose cursor did not move.
-        Fields of documents are looked at in every document that is read.
+        A column that is new, renamed, back, altered or made anew has other values in rows whose
+        cursor did not move. Fields of documents are looked at in every document that is read.
         """
         if self.source.columns is None or last is None:
             return False
-        return set(map(str, self.contract.differences)) != set(last.differences)
+        differences = set(map(str, self.contract.differences))
+        return differences != set(last.differences) or self.columns != last.columns
 
     def _take(self, batches: Iterator[Batch]) -> None:
         """Stage rows; those with fields that got a column just now are read once more."""
@@ -349,6 +351,7 @@ class _Load:
             raw_checksum=proof.raw_checksum,
             window_start=None if self.window.start is None else self.window.start.isoformat(),
             differences=tuple(map(str, self.contract.differences)),
+            source_columns=self.columns,
         )
 
     def record(self, result: LoadResult, proof: Proof) -> None:

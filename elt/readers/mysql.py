@@ -88,11 +88,12 @@ def snapshot(client: Connection, spec: TableSpec, end: datetime) -> Iterator[MyS
         described = query(
             client,
             "select column_name, data_type, column_type, is_nullable, numeric_precision,"
-            " numeric_scale, character_octet_length from information_schema.columns"
+            " numeric_scale, character_octet_length, concat_ws(' ', ordinal_position, column_type,"
+            " quote(column_default), generation_expression) from information_schema.columns"
             " where table_schema = database() and table_name = %s order by ordinal_position",
             spec.name,
         )
-        columns = [_column(*row[:6]) for row in described]
+        columns = [_column(*row[:6], row[7]) for row in described]
         require_table(spec, columns, f"MySQL database {name!r} at {client.get_host_info()}")
         opened = MySQLSnapshot(client, spec, end, columns, described)
         try:
@@ -196,18 +197,25 @@ class MySQLSnapshot(SqlSnapshot):
 
 
 def _column(
-    name: str, type_: str, declared: str, nullable: str, precision: int, scale: int
+    name: str,
+    type_: str,
+    column_type: str,
+    nullable: str,
+    precision: int,
+    scale: int,
+    declared: str,
 ) -> SourceColumn:
     kind = _KINDS.get(type_, "bytes")
     if kind == "int":
         raw_type = _INTS[type_]
-        if "unsigned" in declared:
+        if "unsigned" in column_type:
             raw_type = _UNSIGNED.get(type_, raw_type)
     elif kind == "decimal":
         raw_type = f"numeric({precision},{scale})"
     else:
         raw_type = _RAW_TYPES[kind]
-    return SourceColumn(name, kind, raw_type, nullable == "YES", "unsigned" in declared)
+    unsigned = "unsigned" in column_type
+    return SourceColumn(name, kind, raw_type, nullable == "YES", unsigned, declared)
 
 
 def query(client: Connection, statement: str, *params: str) -> list[Any]:

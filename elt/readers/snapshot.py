@@ -17,7 +17,8 @@ class SourceColumn:
     """One column that the source has.
 
     ``raw_type`` is the raw type that holds its values: exactly all of them where the source
-    declares as much.
+    declares as much. ``declared`` is what else the source says of the column: a column that
+    was altered, or dropped and made anew, has another one.
     """
 
     name: str
@@ -25,6 +26,7 @@ class SourceColumn:
     raw_type: str
     nullable: bool = True
     unsigned: bool = False
+    declared: str = ""
 
 
 class Snapshot(Protocol):
