@@ -52,7 +52,7 @@ KEYS_AT_ONCE = 5_000
 
 
 class TableBusyError(RuntimeError):
-    """Another runner has been loading the same table for too long."""
+    """Another runner, or a reader, has kept the load from the table for too long."""
 
 
 class TooManyRejectedError(RuntimeError):
@@ -78,12 +78,12 @@ def load(
         TooManyRejectedError: more rows cannot be loaded than the budget allows.
         IncompatibleColumnError: a column's declared type changed into one raw cannot hold.
         StaleBatchError: a newer attempt at this night, or a newer night, has taken over.
-        TableBusyError: another runner holds the table.
+        TableBusyError: another session holds the table.
     """
     if conn.info.transaction_status != pq.TransactionStatus.IDLE:
         raise ValueError("load needs a connection without an open transaction: commit it first")
     start = monotonic()
-    with conn.transaction():
+    with conn.transaction(), _waiting(conn, spec):
         _lock(conn, spec)
         fence(conn, night, hold=False)
         with snapshot() as opened:
@@ -375,15 +375,25 @@ def _started(work: Callable[[Buckets], Digest], buckets: Buckets) -> Iterator[Fu
 
 
 def _lock(conn: psycopg.Connection[Any], spec: TableSpec) -> None:
+    # Until the commit: no lock of the load is waited for any longer.
+    conn.execute("select set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
+    conn.execute(
+        "select pg_advisory_xact_lock(hashtextextended('amato.load.' || %s, 0))",
+        (spec.raw_name,),
+    )
+
+
+@contextmanager
+def _waiting(conn: psycopg.Connection[Any], spec: TableSpec) -> Iterator[None]:
+    """Say what to do where a lock of the warehouse was waited for in vain."""
     try:
-        with conn.transaction():
-            conn.execute("select set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
-            conn.execute(
-                "select pg_advisory_xact_lock(hashtextextended('amato.load.' || %s, 0))",
-                (spec.raw_name,),
-            )
+        yield
     except psycopg.errors.LockNotAvailable as error:
+        if conn.info.transaction_status != pq.TransactionStatus.INERROR:
+            # Not the warehouse's: a lock in the source.
+            raise
         raise TableBusyError(
-            f"{spec.raw_name} has been loaded by another runner for {LOCK_TIMEOUT}: wait for it, "
-            "or end it, then run the task again"
+            f"{spec.raw_name} has been in use for {LOCK_TIMEOUT}, by another runner or by a "
+            "session that reads it (select pid, query from pg_stat_activity); nothing was "
+            "changed: wait for it, or end it, then run the task again"
         ) from error

@@ -235,6 +235,31 @@ def test_a_table_that_stays_locked_is_reported(
             load_night(warehouse, campaigns, 2)
 
 
+def test_a_reader_that_keeps_the_first_load_out_is_reported(
+    campaigns: Marketing,
+    warehouse: Warehouse,
+    shared_warehouse_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loader, "LOCK_TIMEOUT", "50ms")
+    campaigns.put(1, "one", at(1))
+    with psycopg.connect(shared_warehouse_url) as reader:
+        reader.execute("select count(*) from raw_postgres.campaigns")
+        with pytest.raises(TableBusyError, match="or by a session that reads it"):
+            load_night(warehouse, campaigns, 2)
+    assert load_night(warehouse, campaigns, 2).inserted == 1
+
+
+def test_a_lock_in_the_source_is_not_taken_for_the_warehouses(
+    campaigns: Marketing, warehouse: Warehouse, marketing_url: str
+) -> None:
+    campaigns.client.execute("set lock_timeout = '50ms'")
+    with psycopg.connect(marketing_url) as other:
+        other.execute("lock table campaigns in access exclusive mode")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            load_night(warehouse, campaigns, 2)
+
+
 def test_rows_that_are_counted_but_do_not_arrive_fail_the_load(
     source: Source, warehouse: Warehouse
 ) -> None:
