@@ -88,12 +88,12 @@ def snapshot(client: Connection, spec: TableSpec, end: datetime) -> Iterator[MyS
         described = query(
             client,
             "select column_name, data_type, column_type, is_nullable, numeric_precision,"
-            " numeric_scale, character_octet_length, concat_ws(' ', ordinal_position, column_type,"
-            " quote(column_default), generation_expression) from information_schema.columns"
+            " numeric_scale, concat_ws(' ', ordinal_position, column_type, quote(column_default),"
+            " generation_expression), character_octet_length from information_schema.columns"
             " where table_schema = database() and table_name = %s order by ordinal_position",
             spec.name,
         )
-        columns = [_column(*row[:6], row[7]) for row in described]
+        columns = [_column(*row[:7]) for row in described]
         require_table(spec, columns, f"MySQL database {name!r} at {client.get_host_info()}")
         opened = MySQLSnapshot(client, spec, end, columns, described)
         try:
@@ -122,7 +122,7 @@ class MySQLSnapshot(SqlSnapshot):
         super().__init__(spec, end, columns)
         self.client = client
         self.types = {row[0]: row[1] for row in described}
-        widths = [row[6] or 0 for row in described if row[1] != "bit"]
+        widths = [row[7] or 0 for row in described if row[1] != "bit"]
         # Where columns have no useful limit, one row after the other.
         self.fetch = fetch_rows(sum(widths)) if max(widths) <= _ROW_LIMIT else 1
 
