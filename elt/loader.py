@@ -133,6 +133,8 @@ class _Load:
             raise self._mismatch(expected)
         if self.window.start is not None and reconciliation.find_open():
             self.late += self._take_late()
+        # Before their keys are all held in memory.
+        self._check_budget(self._arrived(self.staging.staged))
         left_out = self.source.leave_out(self._rejected_keys())
         buckets = self.source.first_buckets
         with _started(self.source.digest, buckets) as digest:
@@ -278,7 +280,7 @@ class _Load:
         reconciliation.check_deletions(gone, self.held, allowed=self.options.allow_deletes)
         if gone or late:
             self._merge()
-        self._check_budget()
+        self._check_budget(self.read)
 
     def _unseen(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Rows without a key, but for those that the window held."""
@@ -292,15 +294,15 @@ class _Load:
 
         return map(unseen, batches)
 
-    def _check_budget(self) -> None:
+    def _check_budget(self, read: int) -> None:
         fresh = state.newly_rejected(self.conn, self.spec)
-        budget = max(FEW_REJECTED, int(self.read * self.spec.max_rejected))
+        budget = max(FEW_REJECTED, int(read * self.spec.max_rejected))
         if fresh > budget:
             (reason,) = self.conn.execute(
                 "select reason from amato_rejected group by 1 order by count(*) desc limit 1"
             ).fetchone() or ("",)
             raise TooManyRejectedError(
-                f"{self.spec.raw_name}: {fresh} of {self.read} rows cannot be loaded (most often: "
+                f"{self.spec.raw_name}: {fresh} of {read} rows cannot be loaded (most often: "
                 f"{reason}); the budget is {budget}; nothing was changed: mend the source, or "
                 "raise max_rejected in elt/specs.py"
             )

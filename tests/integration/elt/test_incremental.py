@@ -276,6 +276,18 @@ def test_too_many_rejected_rows_fail_the_table(
         load_night(warehouse, shop, 4)
 
 
+def test_too_many_rejected_rows_fail_before_their_keys_are_held(
+    clicks: Clicks, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from elt.readers.mongo import MongoSnapshot
+
+    monkeypatch.setattr(loader, "FEW_REJECTED", 2)
+    monkeypatch.delattr(MongoSnapshot, "leave_out")
+    clicks.client.sessions.insert_many([{"_id": f"{key}" * 1001} for key in range(3)])
+    with pytest.raises(TooManyRejectedError, match=r"3 of 3 rows.*budget is 2"):
+        load_night(warehouse, clicks, 2)
+
+
 @pytest.mark.parametrize("hour", [1, 20], ids=["behind the window", "in the window"])
 def test_a_key_that_repeats_later_is_rejected_until_it_is_unique_again(
     marketing: Marketing, warehouse: Warehouse, hour: int
