@@ -39,7 +39,8 @@ class TableSpec:
 
     ``lag`` is how far behind the watermark each night reads again; ``trailing_days`` how many
     days of a restated table are read each night. A load fails that would delete more than the
-    share ``max_deleted`` of the live rows, or reject more than ``max_rejected`` of those read.
+    share ``max_deleted`` of the live rows, or reject more than ``max_rejected`` of those read; a
+    few rows may always be deleted or rejected.
     """
 
     system: System
