@@ -136,19 +136,19 @@ def test_a_new_column_with_a_default_is_filled_for_every_row(
 
 
 def test_an_altered_type_is_read_anew(marketing: Marketing, warehouse: Warehouse) -> None:
-    """Raw's types stay; the values change in rows far behind the watermark."""
+    """Raw's type stays; the values change in rows far behind the watermark."""
     marketing.put(1, "far behind", at(1, 1))
     marketing.put(2, "near", at(1, 20))
     run = marketing.client.execute
-    run("alter table campaigns alter created_at type timestamp, alter budget type numeric(18, 2)")
-    run("update campaigns set created_at = '2026-01-01 10:00', budget = 10.49")
+    run("alter table campaigns alter created_at type timestamp")
+    run("update campaigns set created_at = '2026-01-01 10:00'")
     load_night(warehouse, marketing, 2)
     run(
-        "alter table campaigns alter budget type numeric(18, 0), alter created_at type timestamptz"
+        "alter table campaigns alter created_at type timestamptz"
         " using created_at at time zone 'Europe/Berlin'"
     )
     assert load_night(warehouse, marketing, 3).updated == 2
-    assert live(warehouse, marketing, "created_at, budget") == [(at(1, 9), 10)] * 2
+    assert live(warehouse, marketing, "created_at") == [(at(1, 9),)] * 2
     assert load_night(warehouse, marketing, 4).window_start is not None
 
 
