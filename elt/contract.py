@@ -9,6 +9,8 @@ raw cannot take stops the table. Every difference is named in the load's result 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -56,6 +58,17 @@ class Contract:
     raw: TableSpec
     read: TableSpec
     differences: tuple[Difference, ...] = ()
+
+
+def fingerprint(columns: Sequence[SourceColumn] | None) -> str | None:
+    """SHA-256, hexadecimal, of the names and declarations of a source's columns, in any order.
+
+    None where the source declares no columns.
+    """
+    if columns is None:
+        return None
+    declared = sorted((column.name, column.declared) for column in columns)
+    return hashlib.sha256(json.dumps(declared).encode()).hexdigest()
 
 
 def agree(

@@ -52,7 +52,7 @@ KEYS_AT_ONCE = 5_000
 
 
 class TableBusyError(RuntimeError):
-    """Another runner has been loading the same table for too long."""
+    """Another runner, or a reader, has kept the load from the table for too long."""
 
 
 class TooManyRejectedError(RuntimeError):
@@ -78,12 +78,12 @@ def load(
         TooManyRejectedError: more rows cannot be loaded than the budget allows.
         IncompatibleColumnError: a column's declared type changed into one raw cannot hold.
         StaleBatchError: a newer attempt at this night, or a newer night, has taken over.
-        TableBusyError: another runner holds the table.
+        TableBusyError: another session holds the table.
     """
     if conn.info.transaction_status != pq.TransactionStatus.IDLE:
         raise ValueError("load needs a connection without an open transaction: commit it first")
     start = monotonic()
-    with conn.transaction():
+    with conn.transaction(), _waiting(conn, spec):
         _lock(conn, spec)
         fence(conn, night, hold=False)
         with snapshot() as opened:
@@ -133,6 +133,8 @@ class _Load:
             raise self._mismatch(expected)
         if self.window.start is not None and reconciliation.find_open():
             self.late += self._take_late()
+        # Before their keys are all held in memory.
+        self._check_budget(self._arrived(self.staging.staged))
         left_out = self.source.leave_out(self._rejected_keys())
         buckets = self.source.first_buckets
         with _started(self.source.digest, buckets) as digest:
@@ -151,6 +153,7 @@ class _Load:
         return reconciliation.prove()
 
     def _agree(self) -> None:
+        self.columns = contracts.fingerprint(self.source.columns)
         self._use(contracts.agree(self.conn, self.spec, self.source.columns))
         self._use(self.contract)
         self.source.sample()
@@ -192,12 +195,13 @@ class _Load:
     def _changed_shape(self, last: LastLoad | None) -> bool:
         """Whether the source's columns are not those of the last load.
 
-        A column that is new, renamed or back has values in rows whose cursor did not move.
-        Fields of documents are looked at in every document that is read.
+        A column that is new, renamed, back, altered or made anew has other values in rows whose
+        cursor did not move. Fields of documents are looked at in every document that is read.
         """
         if self.source.columns is None or last is None:
             return False
-        return set(map(str, self.contract.differences)) != set(last.differences)
+        differences = set(map(str, self.contract.differences))
+        return differences != set(last.differences) or self.columns != last.columns
 
     def _take(self, batches: Iterator[Batch]) -> None:
         """Stage rows; those with fields that got a column just now are read once more."""
@@ -263,7 +267,10 @@ class _Load:
             reconciliation.fetch_pairs(self.source)
         self.staging.next_stage()
         if self.window.start is not None:
-            if found and reconciliation.find_late():
+            if found:
+                reconciliation.find_late()
+                if reconciliation.find_repeated():
+                    Merge(self.conn, self.contract.raw, self.night).take_back()
                 self._take_late()
             self.staging.take(self._unseen(self.source.read_nameless()), self.contract.read)
         self.staging.reject_repeated_keys()
@@ -273,7 +280,7 @@ class _Load:
         reconciliation.check_deletions(gone, self.held, allowed=self.options.allow_deletes)
         if gone or late:
             self._merge()
-        self._check_budget()
+        self._check_budget(self.read)
 
     def _unseen(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Rows without a key, but for those that the window held."""
@@ -287,15 +294,15 @@ class _Load:
 
         return map(unseen, batches)
 
-    def _check_budget(self) -> None:
+    def _check_budget(self, read: int) -> None:
         fresh = state.newly_rejected(self.conn, self.spec)
-        budget = max(FEW_REJECTED, int(self.read * self.spec.max_rejected))
+        budget = max(FEW_REJECTED, int(read * self.spec.max_rejected))
         if fresh > budget:
             (reason,) = self.conn.execute(
                 "select reason from amato_rejected group by 1 order by count(*) desc limit 1"
             ).fetchone() or ("",)
             raise TooManyRejectedError(
-                f"{self.spec.raw_name}: {fresh} of {self.read} rows cannot be loaded (most often: "
+                f"{self.spec.raw_name}: {fresh} of {read} rows cannot be loaded (most often: "
                 f"{reason}); the budget is {budget}; nothing was changed: mend the source, or "
                 "raise max_rejected in elt/specs.py"
             )
@@ -346,6 +353,7 @@ class _Load:
             raw_checksum=proof.raw_checksum,
             window_start=None if self.window.start is None else self.window.start.isoformat(),
             differences=tuple(map(str, self.contract.differences)),
+            source_columns=self.columns,
         )
 
     def record(self, result: LoadResult, proof: Proof) -> None:
@@ -369,15 +377,25 @@ def _started(work: Callable[[Buckets], Digest], buckets: Buckets) -> Iterator[Fu
 
 
 def _lock(conn: psycopg.Connection[Any], spec: TableSpec) -> None:
+    # Until the commit: no lock of the load is waited for any longer.
+    conn.execute("select set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
+    conn.execute(
+        "select pg_advisory_xact_lock(hashtextextended('amato.load.' || %s, 0))",
+        (spec.raw_name,),
+    )
+
+
+@contextmanager
+def _waiting(conn: psycopg.Connection[Any], spec: TableSpec) -> Iterator[None]:
+    """Say what to do where a lock of the warehouse was waited for in vain."""
     try:
-        with conn.transaction():
-            conn.execute("select set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
-            conn.execute(
-                "select pg_advisory_xact_lock(hashtextextended('amato.load.' || %s, 0))",
-                (spec.raw_name,),
-            )
+        yield
     except psycopg.errors.LockNotAvailable as error:
+        if conn.info.transaction_status != pq.TransactionStatus.INERROR:
+            # Not the warehouse's: a lock in the source.
+            raise
         raise TableBusyError(
-            f"{spec.raw_name} has been loaded by another runner for {LOCK_TIMEOUT}: wait for it, "
-            "or end it, then run the task again"
+            f"{spec.raw_name} has been in use for {LOCK_TIMEOUT}, by another runner or by a "
+            "session that reads it (select pid, query from pg_stat_activity); nothing was "
+            "changed: wait for it, or end it, then run the task again"
         ) from error

@@ -94,6 +94,17 @@ class Merge:
         self.run("drop table amato_plan, amato_touched")
         return changes
 
+    def take_back(self) -> None:
+        """Take back what this night wrote of merged keys that are in ``amato_late`` again.
+
+        They repeat in the source, which the window did not show: once they are rejected, the
+        next :meth:`apply` reopens the version that was live before this night.
+        """
+        self.run(
+            "delete from {raw} as r where r._valid_from = {as_of} and r.{key} in ("
+            " select key from amato_late intersect select key from amato_done)"
+        )
+
     def _plan(self) -> None:
         """Compare, and note for each key that differs what has to be done."""
         # A held key needs a hand only where an earlier attempt of this night closed it.

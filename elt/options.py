@@ -10,7 +10,8 @@ from datetime import timedelta
 class LoadOptions:
     """``full_refresh`` reads all of each table: the same code, without a lower bound.
 
-    ``allow_deletes`` lets a load delete any number of rows. ``lag`` replaces the specs'.
+    ``allow_deletes`` lets a load delete any number of rows. ``lag`` replaces the specs'; of
+    restated tables each night reads the spec's trailing days, whatever the lag.
     """
 
     full_refresh: bool = False

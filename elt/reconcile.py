@@ -34,8 +34,8 @@ from elt.specs import TableSpec
 # Which source keys of rejected rows are keys, and not the names of rows that have none.
 _INTEGER_KEY = "^-?[0-9]{1,18}$"
 _TEXT_KEY = "^(?!.*:sha256:[0-9a-f]{64}$)"
-# A deletion of fewer rows is never too many, unless it leaves nothing.
-FEW_ROWS = 50
+# So few rows may always be deleted, unless that leaves nothing.
+FEW_ROWS = 5
 
 
 class CountMismatchError(RuntimeError):
@@ -149,6 +149,21 @@ class Reconciliation:
             live=self._live(self.different),
         ).rowcount
 
+    def find_repeated(self) -> int:
+        """Fill ``amato_late`` with the keys that the source has more than once, read or not.
+
+        Rejected ones are left out. Returns how many.
+        """
+        return self.run(
+            """
+            insert into amato_late
+            select p.key from amato_pairs as p
+            where not exists (select from amato_rejected as x where x.key = p.key)
+            group by p.key
+            having count(*) > 1
+            """
+        ).rowcount
+
     def find_gone(self) -> int:
         """Fill ``amato_gone`` with the live keys that the source has no more."""
         return self.run(
@@ -185,7 +200,8 @@ class Reconciliation:
         in the row's ``_extra``.
 
         Raises:
-            CountMismatchError: a row is missing in raw, too many, or has another cursor.
+            CountMismatchError: a row is missing in raw, too many, or has another cursor; or a key
+                has more than one live version.
         """
         before = total({k: v for k, v in self.raw.items() if k not in set(self.different)})
         source, raw = before, before
@@ -206,6 +222,19 @@ class Reconciliation:
                 raise CountMismatchError(
                     f"{self.spec.raw_name}: {row[0]} keys differ between the source and raw after "
                     "the load; nothing was changed: run the task again"
+                )
+            row = self.run(
+                """
+                select count(*) from (
+                    select key from ({live}) as l group by key having count(*) > 1
+                ) as doubled
+                """,
+                live=self._live(self.different),
+            ).fetchone()
+            if row is not None and row[0]:
+                raise CountMismatchError(
+                    f"{self.spec.raw_name}: {row[0]} keys have more than one live version; nothing "
+                    "was changed: delete the wrong versions from raw, then run the task again"
                 )
             raw_part = total(self._digest(self.different))
             source_part = total(self._pairs_digest())
@@ -244,10 +273,12 @@ class Reconciliation:
             self.run(
                 """
                 select 0, count(*), bit_xor({hash}) from (
-                    select {pair_number} as number, case when l.misfit and l.cursor = 0 then 0
-                        else p.cursor end as cursor
+                    select {pair_number} as number,
+                        case when m.key is null then p.cursor else 0 end as cursor
                     from amato_pairs as p
-                    join ({live}) as l on l.key = p.key
+                    left join (
+                        select distinct l.key from ({live}) as l where l.misfit and l.cursor = 0
+                    ) as m on m.key = p.key
                     where p.key not in (select key from amato_rejected where key is not null)
                     offset 0
                 ) as q

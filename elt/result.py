@@ -19,8 +19,10 @@ class LoadResult:
 
     ``read = inserted + updated + unchanged + rejected``; rows that wait for a later night
     (``held``) are not read. ``late`` of the rows read were not in the window: reconciliation
-    found them. ``bytes`` is what went through COPY; ``seconds`` is wall time.
-    ``differences`` says how the source differs from the table's contract.
+    found them; a row of the window whose key turned out to repeat is read a second time, and
+    rejected then. ``bytes`` is what went through COPY; ``seconds`` is wall time.
+    ``differences`` says how the source differs from the table's contract; ``source_columns`` is
+    the fingerprint of its columns, where it declares them.
     """
 
     table: str
@@ -40,6 +42,7 @@ class LoadResult:
     raw_checksum: str
     window_start: str | None
     differences: tuple[str, ...] = ()
+    source_columns: str | None = None
 
     @property
     def rows_per_second(self) -> float:
@@ -71,9 +74,10 @@ def record_load(
         insert into elt.load_log
             (batch_id, as_of, source_system, source_table, read, inserted, updated, deleted,
              unchanged, rejected, bytes, seconds, raw_live, held, late, window_start, window_end,
-             source_rows, source_checksum, raw_rows, raw_checksum, differences)
+             source_rows, source_checksum, raw_rows, raw_checksum, differences,
+             source_columns)
         values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s,
-                %s, %s)
+                %s, %s, %s)
         """,
         (
             night.batch_id,
@@ -98,5 +102,6 @@ def record_load(
             result.raw_rows,
             result.raw_checksum,
             list(result.differences),
+            result.source_columns,
         ),
     )

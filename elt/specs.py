@@ -3,6 +3,10 @@
 This module is the one place where a table is declared. The loader creates the raw
 tables from it, the readers select from it, and tests hold the sources' DDL and dbt's
 sources against it. Column types are PostgreSQL types, as the raw table has them.
+
+Source times that name no zone (MySQL's ``datetime``, PostgreSQL's ``timestamp``) are taken as
+UTC: a source that writes local time in them has to be changed, or its nights are cut at the
+wrong hour.
 """
 
 from __future__ import annotations
@@ -35,7 +39,8 @@ class TableSpec:
 
     ``lag`` is how far behind the watermark each night reads again; ``trailing_days`` how many
     days of a restated table are read each night. A load fails that would delete more than the
-    share ``max_deleted`` of the live rows, or reject more than ``max_rejected`` of those read.
+    share ``max_deleted`` of the live rows, or reject more than ``max_rejected`` of those read; a
+    few rows may always be deleted or rejected.
     """
 
     system: System

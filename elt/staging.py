@@ -219,7 +219,9 @@ class Staging:
 class Filling(Staging):
     """Fills an empty raw table without a detour: no stage, and its key is built last.
 
-    The table is locked until the commit; nobody can miss rows in it before.
+    The table is locked until the commit; nobody can miss rows in it before. But rows that COPY
+    wrote frozen are visible to every snapshot: a session whose snapshot is older than the load
+    sees them from the commit on, without their line in ``elt.load_log``.
     """
 
     def begin(self, batch_id: int, as_of: Any) -> None:

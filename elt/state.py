@@ -29,20 +29,24 @@ def read_watermark(conn: psycopg.Connection[Any], spec: TableSpec) -> Watermark 
 
 @dataclass(frozen=True)
 class LastLoad:
-    """The load of a table before this one: its night, and how the source differed."""
+    """The load of a table before this one: its night, and how the source's columns were.
+
+    ``columns`` is their fingerprint, None where the source declares none.
+    """
 
     as_of: date
     differences: tuple[str, ...]
+    columns: str | None
 
 
 def last_load(conn: psycopg.Connection[Any], spec: TableSpec) -> LastLoad | None:
     """The newest line of the table's log; None where it was never loaded."""
     row = conn.execute(
-        "select as_of, differences from elt.load_log"
+        "select as_of, differences, source_columns from elt.load_log"
         " where source_system = %s and source_table = %s order by log_id desc limit 1",
         (spec.system, spec.name),
     ).fetchone()
-    return None if row is None else LastLoad(row[0], tuple(row[1] or ()))
+    return None if row is None else LastLoad(row[0], tuple(row[1] or ()), row[2])
 
 
 def highest(

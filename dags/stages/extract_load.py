@@ -40,7 +40,10 @@ def load_params() -> dict[str, Param]:
             minimum=0,
             maximum=87_600,
             title="Lag, in hours",
-            description="How far behind the watermark to read again. Empty: as each table has it.",
+            description=(
+                "How far behind the watermark to read again. Empty: as each table has it. Tables "
+                "whose last days are corrected are read for their trailing days, whatever the lag."
+            ),
         ),
     }
 

@@ -5,6 +5,8 @@ set local role amato_loader;
 -- did not hold and reconciliation read by key. The checksums are the exclusive or, in
 -- hexadecimal, of the hashes of all (key, cursor) pairs: source_* as the source counts them
 -- below the night's bound, without rejected rows, raw_* as the live rows have them.
+-- source_columns is the SHA-256 of the source's columns as it declares them, null for MongoDB:
+-- all of a table is read in the night that finds another one.
 alter table elt.load_log
 add column held bigint not null default 0,
 add column late bigint not null default 0,
@@ -14,7 +16,8 @@ add column source_rows bigint,
 add column source_checksum text,
 add column raw_rows bigint,
 add column raw_checksum text,
-add column differences text[] not null default '{}';
+add column differences text[] not null default '{}',
+add column source_columns text;
 
 -- One row per difference between a source table and its contract. first_as_of is the night
 -- that met it first, last_as_of the last one that did.

@@ -88,11 +88,12 @@ def snapshot(client: Connection, spec: TableSpec, end: datetime) -> Iterator[MyS
         described = query(
             client,
             "select column_name, data_type, column_type, is_nullable, numeric_precision,"
-            " numeric_scale, character_octet_length from information_schema.columns"
+            " numeric_scale, concat_ws(' ', ordinal_position, column_type, quote(column_default),"
+            " generation_expression), character_octet_length from information_schema.columns"
             " where table_schema = database() and table_name = %s order by ordinal_position",
             spec.name,
         )
-        columns = [_column(*row[:6]) for row in described]
+        columns = [_column(*row[:7]) for row in described]
         require_table(spec, columns, f"MySQL database {name!r} at {client.get_host_info()}")
         opened = MySQLSnapshot(client, spec, end, columns, described)
         try:
@@ -123,7 +124,7 @@ class MySQLSnapshot(SqlSnapshot):
         self.types = {row[0]: row[1] for row in described}
         widths = [
             # Of some types (geometry, MySQL's json) the server names no limit.
-            _ROW_LIMIT + 1 if row[6] is None else row[6]
+            _ROW_LIMIT + 1 if row[7] is None else row[7]
             for column, row in zip(columns, described, strict=True)
             if column.kind in ("text", "json", "bytes")
         ]
@@ -201,20 +202,26 @@ class MySQLSnapshot(SqlSnapshot):
 
 
 def _column(
-    name: str, type_: str, declared: str, nullable: str, precision: int, scale: int
+    name: str,
+    type_: str,
+    column_type: str,
+    nullable: str,
+    precision: int,
+    scale: int,
+    declared: str,
 ) -> SourceColumn:
     kind = _KINDS.get(type_, "bytes")
     if kind == "int":
         raw_type = _INTS[type_]
-        if "unsigned" in declared:
+        if "unsigned" in column_type:
             raw_type = _UNSIGNED.get(type_, raw_type)
     elif kind == "decimal":
         raw_type = f"numeric({precision},{scale})"
     else:
         raw_type = _RAW_TYPES[kind]
     # Smaller ones have a wider raw type that holds them.
-    unsigned = type_ == "bit" or (type_ == "bigint" and "unsigned" in declared)
-    return SourceColumn(name, kind, raw_type, nullable == "YES", unsigned)
+    unsigned = type_ == "bit" or (type_ == "bigint" and "unsigned" in column_type)
+    return SourceColumn(name, kind, raw_type, nullable == "YES", unsigned, declared)
 
 
 def query(client: Connection, statement: str, *params: str) -> list[Any]:

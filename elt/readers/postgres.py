@@ -231,7 +231,8 @@ def _columns(client: psycopg.Connection[Any], spec: TableSpec) -> list[SourceCol
         """
         select
             a.attname, coalesce(base.typname, t.typname), coalesce(base.typtype, t.typtype),
-            not a.attnotnull, case when a.atttypmod >= 4 then a.atttypmod else t.typtypmod end
+            not a.attnotnull, case when a.atttypmod >= 4 then a.atttypmod else t.typtypmod end,
+            format('%%s %%s', a.attnum, format_type(a.atttypid, a.atttypmod))
         from pg_attribute a
         join pg_type t on t.oid = a.atttypid
         left join pg_type base on base.oid = nullif(t.typbasetype, 0)
@@ -243,14 +244,16 @@ def _columns(client: psycopg.Connection[Any], spec: TableSpec) -> list[SourceCol
     return [_column(*row) for row in rows]
 
 
-def _column(name: str, type_: str, class_: str, nullable: bool, modifier: int) -> SourceColumn:
+def _column(
+    name: str, type_: str, class_: str, nullable: bool, modifier: int, declared: str
+) -> SourceColumn:
     kind: Kind = "text" if class_ == "e" else _KINDS.get(type_, "other")
     raw_type = _INTS[type_] if kind == "int" else _RAW_TYPES[kind]
     if kind == "decimal" and modifier >= 4:
         precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF
         if scale <= precision:
             raw_type = f"numeric({precision},{scale})"
-    return SourceColumn(name, kind, raw_type, nullable)
+    return SourceColumn(name, kind, raw_type, nullable, declared=declared)
 
 
 def _unhex(value: bytes | None) -> bytes | None:

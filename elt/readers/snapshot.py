@@ -18,6 +18,8 @@ class SourceColumn:
 
     ``raw_type`` is the raw type that holds its values: exactly all of them where the source
     declares as much. ``unsigned`` integers may be above it: they have 64 bits without sign.
+    ``declared`` is what else the source says of the column: a column that
+    was altered, or dropped and made anew, has another one.
     """
 
     name: str
@@ -25,6 +27,7 @@ class SourceColumn:
     raw_type: str
     nullable: bool = True
     unsigned: bool = False
+    declared: str = ""
 
 
 class Snapshot(Protocol):

@@ -67,7 +67,7 @@ def test_every_late_row_and_deletion_arrives_whatever_the_boundary(
     source: Source, warehouse: Warehouse, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keys are asked for in lists, pairs in blocks and ranges of buckets."""
-    for module in (mongo, sql, loader):
+    for module in (loader, mongo, sql):
         monkeypatch.setattr(module, "KEYS_AT_ONCE", 5)
     monkeypatch.setattr(mongo, "PAIRS_AT_ONCE", 5)
     monkeypatch.setattr(mysql, "PAIRS_AT_ONCE", 5)

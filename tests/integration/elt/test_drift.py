@@ -135,6 +135,40 @@ def test_a_new_column_with_a_default_is_filled_for_every_row(
     assert live(warehouse, shop, "tier") == [("basic",), ("basic",)]
 
 
+def test_an_altered_type_is_read_anew(marketing: Marketing, warehouse: Warehouse) -> None:
+    """Raw's type stays; the values change in rows far behind the watermark."""
+    marketing.put(1, "far behind", at(1, 1))
+    marketing.put(2, "near", at(1, 20))
+    run = marketing.client.execute
+    run("alter table campaigns alter created_at type timestamp")
+    run("update campaigns set created_at = '2026-01-01 10:00'")
+    load_night(warehouse, marketing, 2)
+    run(
+        "alter table campaigns alter created_at type timestamptz"
+        " using created_at at time zone 'Europe/Berlin'"
+    )
+    assert load_night(warehouse, marketing, 3).updated == 2
+    assert live(warehouse, marketing, "created_at") == [(at(1, 9),)] * 2
+    assert load_night(warehouse, marketing, 4).window_start is not None
+
+
+@pytest.mark.parametrize("first", ["shop", "marketing"])
+def test_a_column_dropped_and_made_anew_between_two_nights_is_read_anew(
+    shop: Shop, marketing: Marketing, warehouse: Warehouse, first: str
+) -> None:
+    source: Shop | Marketing = shop if first == "shop" else marketing
+    table, label = source.spec.name, source.label
+    source.put(1, "far behind", at(1, 1))
+    source.put(2, "near", at(1, 20))
+    load_night(warehouse, source, 2)
+    with source.client.cursor() as cursor:
+        cursor.execute(f"alter table {table} drop column {label}")
+        cursor.execute(f"alter table {table} add column {label} varchar(20) default 'new'")
+    assert load_night(warehouse, source, 3).updated == 2
+    assert live(warehouse, source, label) == [("new",)] * 2
+    assert load_night(warehouse, source, 4).window_start is not None
+
+
 def test_a_wider_type_widens(shop: Shop, marketing: Marketing, warehouse: Warehouse) -> None:
     marketing.put(1, "name", at(1))
     marketing.client.execute("update campaigns set budget = 12.34")

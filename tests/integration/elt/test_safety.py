@@ -235,6 +235,31 @@ def test_a_table_that_stays_locked_is_reported(
             load_night(warehouse, campaigns, 2)
 
 
+def test_a_reader_that_keeps_the_first_load_out_is_reported(
+    campaigns: Marketing,
+    warehouse: Warehouse,
+    shared_warehouse_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loader, "LOCK_TIMEOUT", "50ms")
+    campaigns.put(1, "one", at(1))
+    with psycopg.connect(shared_warehouse_url) as reader:
+        reader.execute("select count(*) from raw_postgres.campaigns")
+        with pytest.raises(TableBusyError, match="or by a session that reads it"):
+            load_night(warehouse, campaigns, 2)
+    assert load_night(warehouse, campaigns, 2).inserted == 1
+
+
+def test_a_lock_in_the_source_is_not_taken_for_the_warehouses(
+    campaigns: Marketing, warehouse: Warehouse, marketing_url: str
+) -> None:
+    campaigns.client.execute("set lock_timeout = '50ms'")
+    with psycopg.connect(marketing_url) as other:
+        other.execute("lock table campaigns in access exclusive mode")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            load_night(warehouse, campaigns, 2)
+
+
 def test_rows_that_are_counted_but_do_not_arrive_fail_the_load(
     source: Source, warehouse: Warehouse
 ) -> None:
@@ -265,6 +290,25 @@ def test_rows_that_are_counted_but_do_not_arrive_fail_the_load(
         try_with(lost, LoadOptions(full_refresh=True))
     assert fingerprint(warehouse, source) == checksum
     assert try_with(iter, LoadOptions()).updated == 1
+
+
+def test_a_second_live_version_of_a_key_fails_the_proof(
+    campaigns: Marketing, warehouse: Warehouse
+) -> None:
+    """The row is far behind the watermark, and its cursor is the source's."""
+    for key in range(5):
+        campaigns.put(key, "far behind", at(1, 1))
+    campaigns.put(77, "newest", at(1))
+    load_night(warehouse, campaigns, 2)
+    warehouse.execute(
+        "insert into raw_postgres.campaigns"
+        " (row_id, campaign_name, updated_at, _batch_id, _valid_from)"
+        " select row_id, 'wrong', updated_at, 0, date '2025-12-01'"
+        " from raw_postgres.campaigns where row_id = 3"
+    )
+    warehouse.commit()
+    with pytest.raises(CountMismatchError, match="1 keys have more than one live version"):
+        load_night(warehouse, campaigns, 3)
 
 
 def test_writes_during_the_read_stay_invisible(

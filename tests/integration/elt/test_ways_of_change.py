@@ -48,7 +48,10 @@ def clicks(conn: Warehouse, key: int) -> int | None:
     return rows[0][0] if rows else None
 
 
-def test_the_last_days_are_read_again(marketing: Marketing, warehouse: Warehouse) -> None:
+@pytest.mark.parametrize("lag", [None, timedelta(0)])
+def test_the_last_days_are_read_again_whatever_the_lag(
+    marketing: Marketing, warehouse: Warehouse, lag: timedelta | None
+) -> None:
     for key in range(60):
         put_day(marketing, key, FIRST + timedelta(key), 1)
     night = FIRST + timedelta(60)
@@ -57,7 +60,8 @@ def test_the_last_days_are_read_again(marketing: Marketing, warehouse: Warehouse
     oldest = 60 - DAILY.trailing_days
     for key in (oldest, oldest - 1):
         put_day(marketing, key, FIRST + timedelta(key), 2)
-    result = load(warehouse, marketing, DAILY.name, night + timedelta(1))
+    later = night + timedelta(1)
+    result = load(warehouse, marketing, DAILY.name, later, LoadOptions(lag=lag))
     assert (result.updated, result.inserted) == (1, 0)
     assert (clicks(warehouse, oldest), clicks(warehouse, oldest - 1)) == (2, 1)
 
