@@ -1,7 +1,8 @@
 """Fixtures shared by all tests: real servers, and fresh migrated databases on them.
 
 The servers are AMATO's own local ones, under `.local/test/`, started when the first test asks
-for them and stopped at the end of the session. `AMATO_TEST_SERVERS=env` uses the servers named
+for them and stopped at the end of the session. Sessions side by side have folders of
+their own there: `AMATO_TEST_FOLDER`. `AMATO_TEST_SERVERS=env` uses the servers named
 by WAREHOUSE_URL, MARKETING_URL, MYSQL_URL and MONGO_URL instead (full rights needed).
 """
 
@@ -42,7 +43,8 @@ def servers() -> Iterator[Servers]:
         return
     from local_stack.stack import Stack
 
-    stack = Stack(REPOSITORY / ".local" / "test" / "servers", environment={})
+    folder = os.environ.get("AMATO_TEST_FOLDER", "servers")
+    stack = Stack(REPOSITORY / ".local" / "test" / folder, environment={})
     was_up = stack.is_up(stack.data_services)
     stack.up(airflow=False, migrate=False)
     urls = stack.urls()
