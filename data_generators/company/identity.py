@@ -19,6 +19,7 @@ from data_generators.company.arrivals import (
 from data_generators.company.campaigns import Campaigns, company_size
 from data_generators.company.customers import CHANNELS, COUNTRY_WEIGHTS, Customers
 from data_generators.company.response import PREFERRED, channel_spend, pick_by_spend
+from data_generators.groups import first_rows, within
 from data_generators.randomness import Draws
 from data_generators.timeline import DAY, Timeline
 
@@ -171,12 +172,12 @@ def _running(campaigns: Campaigns, timeline: Timeline) -> tuple[Array, Array, Ar
     first = np.clip((campaigns.starts - start).astype(np.int64), 0, days)
     last = np.clip((campaigns.ends - start).astype(np.int64) + 1, first, days)
     length = last - first
-    campaign = np.repeat(np.arange(len(first)), length)
-    day = np.arange(len(campaign)) - np.repeat(np.cumsum(length) - length - first, length)
+    campaign, nth = within(length)
+    day = first[campaign] + nth
     cell = campaigns.channel[campaign].astype(np.int64) * days + day
     cell = np.concatenate([cell, len(CHANNELS) * days + day])
     order = np.argsort(cell, kind="stable")
     found = np.concatenate([campaign, campaign, [-1]])[np.concatenate([order, [len(cell)]])]
     number = np.bincount(cell, minlength=(len(CHANNELS) + 1) * days)
     shape = (len(CHANNELS) + 1, days)
-    return (np.cumsum(number) - number).reshape(shape), number.reshape(shape), found
+    return first_rows(number).reshape(shape), number.reshape(shape), found

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from data_generators.defects.catalogue import DUPLICATES, Defect, Fate
 from data_generators.defects.edits import STRAYS
 from data_generators.defects.numbering import exact_counts
+from data_generators.groups import first_rows
 from data_generators.randomness import Draws
 from data_generators.tables.customers import accented
 
@@ -85,7 +86,7 @@ class Placement:
         """How many extra rows lie before each of these rows."""
         if table not in self._before:
             extra = self.has_extra(table, self.all_codes(table)).astype(np.int64)
-            self._before[table] = np.cumsum(extra) - extra
+            self._before[table] = first_rows(extra)
         return self._before[table][number]
 
     def _drawn(self, table: str, number: Ints) -> Codes:
