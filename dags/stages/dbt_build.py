@@ -6,6 +6,7 @@ The password reaches dbt through the environment of this process alone.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -198,11 +199,25 @@ def _invoke(
                 keep_manifest(parsed)
                 manifest = read_manifest(parsed)
             runner = dbtRunner(manifest=manifest, callbacks=[log_event])
-            outcome = runner.invoke([*arguments, *common, *target, "--no-write-json"])
+            with _no_collector():
+                outcome = runner.invoke([*arguments, *common, *target, "--no-write-json"])
     # dbt hands over even the exceptions that are meant to end the process.
     if outcome.exception and not isinstance(outcome.exception, Exception):
         raise outcome.exception
     return outcome.result, outcome.exception
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Without the cycle collector, whose walks over the project take a fifth of dbt's time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _database(warehouse_url: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from dags.stages.dbt_build import ModelResult, build_layer
+from dags.stages.dbt_build import PROJECT, ModelResult, build_layer
 from elt.checksum import table_checksum
 from elt.raw import ensure_raw
 from tests.integration.dbt_support import query
@@ -35,8 +36,9 @@ Source = dict[str, dict[str, dict[str, Any]]]
 
 def moment(rng: random.Random, night: date) -> datetime:
     """Mostly the last day, often long ago, now and then after the night, seldom far after it."""
-    hours = rng.choice([*[-rng.uniform(0, 24)] * 6, -rng.uniform(0, 900), *[rng.uniform(0, 40)] * 2,
-                        rng.choice([-400_000, 300])])  # fmt: skip
+    hours = rng.choice(
+        [*[-rng.uniform(0, 24)] * 20, *[-rng.uniform(0, 900)] * 8, *[rng.uniform(0, 40)] * 3, 300]
+    )
     return datetime.combine(night, time(), UTC) + timedelta(hours=hours)
 
 
@@ -50,13 +52,13 @@ class Company:
 
     def live(self, night: date, events: int) -> None:
         """New rows, late ones, duplicates; rows that change, go, break and are mended."""
-        for _ in range(events // 10):
+        for _ in range(events // 2):
             self.add("sessions", self.session(night))
         for table in EVENTS:
             for _ in range(events):
                 self.add(table, self.event(table, night))
         for table, rows in self.source.items():
-            for key in self.rng.sample(sorted(rows), len(rows) // 12):
+            for key in self.rng.sample(sorted(rows), len(rows) // 40):
                 self.change(table, key, night)
 
     def add(self, table: str, row: dict[str, Any]) -> None:
@@ -67,9 +69,9 @@ class Company:
     def session(self, night: date) -> dict[str, Any]:
         start = moment(self.rng, night)
         return {
-            "session_id": self.rng.choice([f"s{self.ids}"] * 9 + [None]),
+            "session_id": self.rng.choice([f"s{self.ids}"] * 20 + [None]),
             "anonymous_id": f"a{self.rng.randrange(20)}",
-            "session_start": self.rng.choice([start] * 9 + [None]),
+            "session_start": self.rng.choice([start] * 20 + [None]),
             "session_end": None,
             "updated_at": start,
         }
@@ -78,21 +80,23 @@ class Company:
         sessions = [row["session_id"] for row in self.source["sessions"].values()]
         key, when = EVENTS[table]
         row = {
-            key: self.rng.choice([f" {table}{self.ids} "] * 12 + [None, "  "]),
-            "session_id": self.rng.choice([*self.rng.sample(sessions, 1) * 12, "nowhere", None]),
-            when: self.rng.choice([moment(self.rng, night)] * 15 + [None]),
+            key: self.rng.choice([f" {table}{self.ids} "] * 40 + [None, "  "]),
+            "session_id": self.rng.choice([*self.rng.sample(sessions, 1) * 40, "nowhere", None]),
+            when: self.rng.choice([moment(self.rng, night)] * 40 + [None]),
             "created_at": moment(self.rng, night),
         }
         others = [other[key] for other in self.source[table].values()]
-        if others and self.rng.random() < 0.15:
+        if others and self.rng.random() < 0.05:
             row[key] = self.rng.choice(others)
         return (
             row
             | {
                 "page_views": {"page_type": self.rng.choice(["home", "product", "cart"])},
-                "events": {"event_type": self.rng.choice(["click", "purchase", "telepathy"])},
+                "events": {
+                    "event_type": self.rng.choice(["click", "purchase"] * 10 + ["telepathy"])
+                },
                 "product_interactions": {"interaction_type": "view", "product_id": "P"},
-                "search_queries": {"search_term": self.rng.choice(["toys", None])},
+                "search_queries": {"search_term": self.rng.choice(["toys"] * 20 + [None])},
             }[table]
         )
 
@@ -169,9 +173,9 @@ def told(row: dict[str, Any]) -> dict[str, Any]:
     return dict(json.loads(json.dumps(row, default=str)))
 
 
-def build(url: str, home: Path, night: date) -> dict[str, ModelResult]:
+def build(url: str, home: Path, night: date, project: Path = PROJECT) -> dict[str, ModelResult]:
     results = [r for layer in ("staging", "intermediate") for r in build_layer(
-        layer, night, home, url)]  # fmt: skip
+        layer, night, home, url, project)]  # fmt: skip
     assert {r.status for r in results} <= {"success", "pass"}
     return {result.name: result for result in results}
 
@@ -211,18 +215,18 @@ def test_nights_that_are_added_equal_a_full_build(warehouse_url: str, tmp_path: 
     with psycopg.connect(warehouse_url) as conn:
         ensure_raw(conn)
     first, second, skipped, fourth, last = NIGHTS
-    company.live(first, 200)
+    company.live(first, 400)
     load(warehouse_url, first, company.source)
     build(warehouse_url, tmp_path, first)
 
-    company.live(second, 40)
+    company.live(second, 20)
     load(warehouse_url, second, company.source)
     build(warehouse_url, tmp_path, second)
     # a night that nobody built, then one more, that is told from the one before
-    company.live(skipped, 40)
+    company.live(skipped, 20)
     load(warehouse_url, skipped, company.source)
     before = company.copy()
-    company.live(fourth, 40)
+    company.live(fourth, 20)
     load(warehouse_url, fourth, company.source)
     results = build(warehouse_url, tmp_path, fourth)
     for table, models in CARRIED_ON.items():
@@ -238,7 +242,7 @@ def test_nights_that_are_added_equal_a_full_build(warehouse_url: str, tmp_path: 
     company.live(fourth, 20)
     load(warehouse_url, fourth, company.source)
     build_layer("staging", fourth, tmp_path, warehouse_url)
-    company.live(last, 40)
+    company.live(last, 20)
     load(warehouse_url, last, company.source)
     results = build(warehouse_url, tmp_path, last)
     # what was built from the night's first load begins anew
@@ -247,3 +251,41 @@ def test_nights_that_are_added_equal_a_full_build(warehouse_url: str, tmp_path: 
     )
     assert [(results["int_events__by_session"].rows,)] == sessions
     assert_equal_to_a_full_build(warehouse_url, tmp_path, last)
+
+
+@pytest.mark.timeout(900)
+def test_an_edited_project_is_proven_and_builds_everything(
+    warehouse_url: str, tmp_path: Path
+) -> None:
+    home, first, second = tmp_path / "home", *NIGHTS[:2]
+    company = Company(seed=8)
+    with psycopg.connect(warehouse_url) as conn:
+        ensure_raw(conn)
+    company.live(first, 40)
+    load(warehouse_url, first, company.source)
+    results = build(warehouse_url, home, first)
+    assert {r.resource_type for r in results.values()} == {"model", "test", "unit_test"}
+
+    company.live(second, 10)
+    load(warehouse_url, second, company.source)
+    results = build(warehouse_url, home, second)
+    assert min(touched(warehouse_url)) > 0
+    assert {r.resource_type for r in results.values()} == {"model", "test"}
+    # nothing that dbt was told of the first night is left in what it was told of the second
+    compiled = (home / "dbt" / "target" / "run").rglob("*.sql")
+    texts = {f.stem: f.read_text(encoding="utf-8") for f in compiled}
+    assert any(second.isoformat() in text for text in texts.values())
+    # (the touched rows are told from the first night)
+    assert {
+        name for name, text in texts.items() if first.isoformat() in text and "touched" not in text
+    } == set()
+
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT, project)
+    rules = project / "macros" / "cleanup" / "quality_rules.sql"
+    text = rules.read_text(encoding="utf-8")
+    rules.write_text(text.replace("scroll_depth not between 0 and 100", "false"), encoding="utf-8")
+    third = NIGHTS[3]
+    results = build(warehouse_url, home, third, project)
+    assert touched(warehouse_url) == [0, 0, 0, 0]
+    assert {r.resource_type for r in results.values()} == {"model", "test", "unit_test"}
