@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -25,17 +25,22 @@ class LastRun:
     """A run of a layer: its number, what it read, and the nodes that a retry must build.
 
     ``rebuild`` is empty while the run goes on, when it succeeded, and when a retry must build
-    everything.
+    everything. ``proven`` is the digest of the project that the layer last succeeded with.
     """
 
     number: int
     as_of: str
     upstream: str
     rebuild: tuple[str, ...] = ()
+    proven: str = ""
 
 
-def begin(layer: Layer, as_of: date, home: Path, conn: psycopg.Connection[Any]) -> list[str] | None:
+def begin(
+    layer: Layer, as_of: date, home: Path, conn: psycopg.Connection[Any], digest: str
+) -> tuple[list[str] | None, bool]:
     """Note that a run begins; returns the selection of a retry, or None to build everything.
+
+    The second value is whether the layer has succeeded before with this very project.
 
     It is a retry when the run before it failed for the same date, on the same input: nothing
     loaded into raw since, and the layer below not run since. What was edited in the project
@@ -43,22 +48,33 @@ def begin(layer: Layer, as_of: date, home: Path, conn: psycopg.Connection[Any]) 
     """
     last = _read(layer, home)
     upstream = _upstream(layer, home, conn)
-    _write(layer, home, LastRun(last.number + 1, as_of.isoformat(), upstream))
+    run = LastRun(last.number + 1, as_of.isoformat(), upstream, proven=last.proven)
+    _write(layer, home, run)
+    proven = last.proven == digest
     if not last.rebuild or (last.as_of, last.upstream) != (as_of.isoformat(), upstream):
-        return None
+        return None, proven
     within = f"fqn:{PROJECT_NAME}.{layer}"
-    return [f"{name}+,{within}" for name in (*last.rebuild, "state:modified")]
+    return [f"{name}+,{within}" for name in (*last.rebuild, "state:modified")], proven
 
 
-def finish(layer: Layer, home: Path, results: Sequence[ModelResult]) -> None:
-    """Note what failed, and keep the manifest that it failed with.
+def finish(
+    layer: Layer,
+    home: Path,
+    results: Sequence[ModelResult],
+    manifest: Path,
+    digest: str | None,
+) -> None:
+    """Note what failed and keep the manifest that it failed with, or note the success.
 
-    For a failed test the models of the layer that it tests are built again: testing the same
-    table once more would find the same rows.
+    ``digest`` is that of the project which succeeded, or None. For a failed test the models of
+    the layer that it tests are built again: testing the same table once more would find the same
+    rows.
     """
+    last = _read(layer, home)
+    if digest is not None:
+        _write(layer, home, replace(last, proven=digest))
     if not any(result.failed for result in results):
         return
-    manifest = home / "dbt" / "target" / "manifest.json"
     nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"]
     rebuild: set[str] = set()
     for result in results:
@@ -70,8 +86,7 @@ def finish(layer: Layer, home: Path, results: Sequence[ModelResult]) -> None:
             return
         rebuild |= mine
     shutil.copyfile(manifest, state_folder(layer, home) / "manifest.json")
-    last = _read(layer, home)
-    _write(layer, home, LastRun(last.number, last.as_of, last.upstream, tuple(sorted(rebuild))))
+    _write(layer, home, replace(last, rebuild=tuple(sorted(rebuild))))
 
 
 def state_folder(layer: Layer, home: Path) -> Path:

@@ -298,7 +298,7 @@ def test_a_failure_names_the_node_and_a_retry_builds_only_the_rest(
         marts()
     assert len({r.name for r in error.value.results} & set(everything)) == len(everything)
     with psycopg.connect(warehouse_url) as conn:
-        assert begin("marts", AS_OF, home, conn) is not None
+        assert begin("marts", AS_OF, home, conn, "")[0] is not None
     with pytest.raises(DbtFailedError) as error:
         marts()
     assert len({r.name for r in error.value.results} & set(everything)) == len(everything)

@@ -3,6 +3,7 @@
    the raw key columns to their types and their names in the base model. #}
 {% macro deduplicated(source, base, keys, changed_at) -%}
 {%- set names = keys.values() | map('last') | list -%}
+{%- set touches = execute and config.get('meta', {}).get('touched_by') -%}
 {%- set collation = ' collate "C"' if source.schema == 'raw_mongo' else '' -%}
 with
 
@@ -15,6 +16,7 @@ repeated as (
         {%- endfor %}
     from {{ source }}
     where {{ live_on_the_night() }}
+        {{ only_touched(source.identifier) if touches }}
     group by {% for _ in names %}{{ loop.index }}{{ ', ' if not loop.last }}{% endfor %}
     having count(*) > 1
 ),

@@ -1,8 +1,18 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    meta={'touched_by': 'events'},
+    pre_hook="{{ forget_touched_sessions('occurred_at') }}",
+    post_hook="{{ note_built() }}"
+) }}
+
 with
 
 events as (
     select * from {{ ref('stg_mongo__events') }}
-    where occurred_at < {{ as_of_start() }}
+    where
+        occurred_at < {{ as_of_start() }}
+        {{ in_touched_sessions() }}
 ),
 
 -- Few agents make many events: each is looked at once.

@@ -1,8 +1,18 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    meta={'touched_by': 'product_interactions'},
+    pre_hook="{{ forget_touched_sessions('occurred_at') }}",
+    post_hook="{{ note_built() }}"
+) }}
+
 with
 
 interactions as (
     select * from {{ ref('stg_mongo__product_interactions') }}
-    where occurred_at < {{ as_of_start() }}
+    where
+        occurred_at < {{ as_of_start() }}
+        {{ in_touched_sessions() }}
 ),
 
 aggregated as (

@@ -1,8 +1,18 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    meta={'touched_by': 'page_views'},
+    pre_hook="{{ forget_touched_sessions('viewed_at') }}",
+    post_hook="{{ note_built() }}"
+) }}
+
 with
 
 page_views as (
     select * from {{ ref('stg_mongo__page_views') }}
-    where viewed_at < {{ as_of_start() }}
+    where
+        viewed_at < {{ as_of_start() }}
+        {{ in_touched_sessions() }}
 ),
 
 aggregated as (

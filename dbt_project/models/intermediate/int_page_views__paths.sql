@@ -1,3 +1,11 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    meta={'touched_by': 'page_views'},
+    pre_hook="{{ forget_touched_sessions('viewed_at') }}",
+    post_hook="{{ note_built() }}"
+) }}
+
 with
 
 page_views as (
@@ -8,7 +16,11 @@ page_views as (
         viewed_at,
         view_id
     from {{ ref('stg_mongo__page_views') }}
-    where viewed_at < {{ as_of_start() }} and session_id is not null and page_type is not null
+    where
+        viewed_at < {{ as_of_start() }}
+        and session_id is not null
+        and page_type is not null
+        {{ in_touched_sessions() }}
 ),
 
 sessions as (

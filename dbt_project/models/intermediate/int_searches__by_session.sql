@@ -1,8 +1,18 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    meta={'touched_by': 'search_queries'},
+    pre_hook="{{ forget_touched_sessions('searched_at') }}",
+    post_hook="{{ note_built() }}"
+) }}
+
 with
 
 searches as (
     select * from {{ ref('stg_mongo__search_queries') }}
-    where searched_at < {{ as_of_start() }}
+    where
+        searched_at < {{ as_of_start() }}
+        {{ in_touched_sessions() }}
 ),
 
 aggregated as (

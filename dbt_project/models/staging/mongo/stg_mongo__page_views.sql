@@ -1,3 +1,11 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    meta={'touched_by': 'page_views'},
+    pre_hook="{{ forget_touched() }}",
+    post_hook="{{ note_built() }}"
+) }}
+
 with
 
 clean as (
@@ -5,6 +13,7 @@ clean as (
 )
 
 select
+    source_key,
     view_id,
     session_id,
     customer_id,

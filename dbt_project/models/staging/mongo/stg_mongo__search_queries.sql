@@ -1,3 +1,11 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    meta={'touched_by': 'search_queries'},
+    pre_hook="{{ forget_touched() }}",
+    post_hook="{{ note_built() }}"
+) }}
+
 with
 
 clean as (
@@ -5,6 +13,7 @@ clean as (
 )
 
 select
+    source_key,
     query_id,
     session_id,
     customer_id,

@@ -1,3 +1,5 @@
+{{ config(meta={'touched_by': 'events'}, post_hook="{{ note_built() }}") }}
+
 {{ deduplicated(
     source=source('mongo', 'events'),
     base=ref('base_mongo__events'),

@@ -1,3 +1,5 @@
+{{ config(meta={'touched_by': 'page_views'}, post_hook="{{ note_built() }}") }}
+
 {{ deduplicated(
     source=source('mongo', 'page_views'),
     base=ref('base_mongo__page_views'),

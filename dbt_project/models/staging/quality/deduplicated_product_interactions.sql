@@ -1,3 +1,5 @@
+{{ config(meta={'touched_by': 'product_interactions'}, post_hook="{{ note_built() }}") }}
+
 {{ deduplicated(
     source=source('mongo', 'product_interactions'),
     base=ref('base_mongo__product_interactions'),

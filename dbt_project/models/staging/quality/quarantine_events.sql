@@ -1,3 +1,5 @@
+{{ config(meta={'touched_by': 'events'}, post_hook="{{ note_built() }}") }}
+
 with
 
 survivors as (

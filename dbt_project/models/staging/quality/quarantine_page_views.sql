@@ -1,3 +1,5 @@
+{{ config(meta={'touched_by': 'page_views'}, post_hook="{{ note_built() }}") }}
+
 with
 
 survivors as (

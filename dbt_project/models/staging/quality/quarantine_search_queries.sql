@@ -1,3 +1,5 @@
+{{ config(meta={'touched_by': 'search_queries'}, post_hook="{{ note_built() }}") }}
+
 with
 
 survivors as (

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('stg_mongo__touched_page_views') }}
 select
     source_key,
     batch_id,
@@ -37,5 +38,5 @@ from (
         }) }},
         to_jsonb(raw) - array['_batch_id', '_valid_from', '_valid_to'] as raw_row
     from {{ source('mongo', 'page_views') }} as raw
-    where _valid_from <= {{ as_of() }}
+    where _valid_from <= {{ as_of() }} {{ only_touched('page_views') }}
 ) as fitted

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref('stg_mongo__touched_search_queries') }}
 select
     source_key,
     batch_id,
@@ -31,5 +32,5 @@ from (
         }) }},
         to_jsonb(raw) - array['_batch_id', '_valid_from', '_valid_to'] as raw_row
     from {{ source('mongo', 'search_queries') }} as raw
-    where _valid_from <= {{ as_of() }}
+    where _valid_from <= {{ as_of() }} {{ only_touched('search_queries') }}
 ) as fitted
