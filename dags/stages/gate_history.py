@@ -1,0 +1,413 @@
+"""What a table's own history leads to expect: the statistics behind the checks on figures.
+
+Nights that were published teach, at most the last 56 of them (eight weeks); a stopped night
+never does. Nothing is judged before 14 nights have taught (two of each weekday).
+
+Bounds are robust: the median for what is usual, and 1.4826 times the median absolute deviation
+(MAD) for its spread, so that one odd night in the history moves neither (Iglewicz and Hoaglin,
+*How to Detect and Handle Outliers*, 1993, who alarm from 3.5 spreads on; a gate looks at hundreds
+of figures every night, so that here it takes 6 or 8).
+
+``rows``
+    Judged by the rows that came per day since the last night. Counts are compared as
+    2 sqrt(n + 3/8), whose spread is about 1 whatever n (Anscombe, *The transformation of Poisson,
+    binomial and negative-binomial data*, Biometrika 35, 1948), signed for tables that shrink. The
+    median is that of the same weekday where four of these are known. Bounds: 6 spreads, none
+    taken for smaller than 1.
+``age_hours``
+    Hours from the newest row to the night. Its smallest value is how the source is made (0, or
+    24 where it has dates only). Waiting times of a source that never sleeps are exponential, and
+    exceed 20 times their median once in 2 ** 20 nights: that, and never less than 20 hours.
+``nulls``, ``share``, ``mean``
+    Judged by their step from one night to the next: 8 spreads of the past steps, but at least 2
+    percentage points for a share, and for a mean a tenth of it or of its standard deviation. A
+    value that 30 rows or more had last night may not fall below a fifth of its share.
+``psi``
+    The population stability index of a model's feature between the training window and the
+    night, over the tenths of the former (Siddiqi, *Credit Risk Scorecards*, 2006: from 0.1 on
+    some, from 0.25 on a major shift). By chance alone it is (1 / n + 1 / m) times a chi-square
+    with bins - 1 degrees of freedom (Yurdakul and Naranjo, *Statistical Properties of the
+    Population Stability Index*, Journal of Risk Model Validation 14, 2020); 27.9 is the latter's
+    99.9th percentile at 9, and what is below is no drift either.
+"""
+
+LEARNING_NIGHTS = 14
+LONGEST_HISTORY = 56
+
+# A value that no row has tonight has no figure of its own; it is 0.
+VANISHED = """
+insert into quality.table_figures (as_of, table_name, figure, column_name, value)
+select
+    %(as_of)s,
+    before.table_name,
+    before.figure,
+    before.column_name,
+    0
+from quality.table_figures as before
+where
+    before.figure = 'share'
+    and before.as_of = (
+        select max(as_of) from quality.verdicts where published and as_of < %(as_of)s
+    )
+    and exists (
+        select 1 from quality.table_figures as f
+        where
+            f.as_of = %(as_of)s and f.table_name = before.table_name and f.figure = 'share'
+    )
+    and not exists (
+        select 1 from quality.table_figures as f
+        where
+            f.as_of = %(as_of)s and f.table_name = before.table_name
+            and f.figure = 'share' and f.column_name = before.column_name
+    )
+"""
+
+BOUNDS = """
+with teaching as (
+
+    select as_of from quality.verdicts
+    where published and as_of < %(as_of)s
+    order by as_of desc
+    limit %(longest)s
+
+),
+
+history as (
+
+    select
+        f.table_name,
+        f.figure,
+        f.column_name,
+        f.as_of,
+        f.value,
+        f.as_of = %(as_of)s as is_tonight,
+        -- A night that did not have the value says that its share was 0.
+        lag(f.value) over series as before,
+        lag(f.as_of) over series as before_as_of
+    from quality.table_figures as f
+    where
+        f.figure in ('rows', 'age_hours', 'nulls', 'share', 'mean')
+        and f.value is not null
+        and (f.as_of = %(as_of)s or f.as_of in (select as_of from teaching))
+    window series as (
+        partition by f.table_name, f.figure, f.column_name order by f.as_of
+    )
+
+),
+
+-- What is compared: rows per day as a root, the age itself, and else the step.
+steps as (
+
+    select
+        *,
+        extract(isodow from as_of) = extract(isodow from %(as_of)s::date) as is_weekday,
+        case figure
+            when 'rows' then
+                sign(value - before)
+                * 2 * sqrt(abs(value - before) / nullif(as_of - before_as_of, 0) + 0.375)
+            when 'age_hours' then value
+            else value - before
+        end as step
+    from history
+
+),
+
+learnt as (
+
+    select
+        table_name,
+        figure,
+        column_name,
+        count(*) as nights,
+        min(as_of) as learnt_from,
+        max(as_of) as learnt_until,
+        min(value) as least,
+        coalesce(
+            percentile_cont(0.5) within group (order by step)
+            filter (where is_weekday and figure = 'rows' and weekdays >= 4),
+            percentile_cont(0.5) within group (order by step)
+        ) as usual,
+        (array_agg(value order by as_of desc))[1] as last_value,
+        max(as_of) as last_as_of
+    from (
+        select
+            *,
+            count(*) filter (where is_weekday) over (
+                partition by table_name, figure, column_name
+            ) as weekdays
+        from steps
+        where not is_tonight and step is not null
+    ) as past
+    group by table_name, figure, column_name
+
+),
+
+spread as (
+
+    select
+        table_name,
+        figure,
+        column_name,
+        1.4826 * percentile_cont(0.5) within group (
+            order by abs(steps.step - medians.centre)
+        ) as spread
+    from steps
+    inner join (
+        select
+            table_name,
+            figure,
+            column_name,
+            percentile_cont(0.5) within group (order by step) as centre
+        from steps
+        where not is_tonight and step is not null
+        group by table_name, figure, column_name
+    ) as medians using (table_name, figure, column_name)
+    where not steps.is_tonight and steps.step is not null
+    group by table_name, figure, column_name
+
+),
+
+tolerance as (
+
+    select
+        learnt.*,
+        rows_before.value as rows_before,
+        %(as_of)s - learnt.last_as_of as days,
+        case learnt.figure
+            when 'rows' then 6 * greatest(spread.spread, 1)
+            when 'age_hours' then greatest(20 * (learnt.usual - learnt.least), 19.99)
+            when 'mean' then greatest(
+                8 * spread.spread, 0.1 * abs(learnt.last_value), 0.1 * deviation.value
+            )
+            else greatest(8 * spread.spread, 0.02)
+        end as tolerance
+    from learnt
+    inner join spread using (table_name, figure, column_name)
+    left join quality.table_figures as deviation
+        on
+            learnt.figure = 'mean'
+            and deviation.figure = 'stddev'
+            and learnt.table_name = deviation.table_name
+            and learnt.column_name = deviation.column_name
+            and learnt.last_as_of = deviation.as_of
+    left join quality.table_figures as rows_before
+        on
+            rows_before.figure = 'rows'
+            and learnt.table_name = rows_before.table_name
+            and learnt.last_as_of = rows_before.as_of
+    where learnt.nights >= %(least)s
+
+),
+
+bounds as (
+
+    select
+        table_name,
+        figure,
+        column_name,
+        case figure
+            when 'rows' then last_value + days * {usual}
+            when 'age_hours' then usual
+            else last_value + usual
+        end as usual,
+        case
+            when figure = 'rows' then last_value + days * {low}
+            when figure = 'age_hours' then null
+            when figure = 'share' and last_value * rows_before >= 30
+                then greatest(last_value + usual - tolerance, last_value / 5)
+            else last_value + usual - tolerance
+        end as low,
+        case figure
+            when 'rows' then last_value + days * {high}
+            when 'age_hours' then least + tolerance
+            else last_value + usual + tolerance
+        end as high
+    from tolerance
+
+)
+
+update quality.table_figures as f
+set
+    usual = bounds.usual,
+    low = bounds.low,
+    high = bounds.high,
+    nights = learnt.nights,
+    learnt_from = learnt.learnt_from,
+    learnt_until = learnt.learnt_until
+from learnt
+left join bounds using (table_name, figure, column_name)
+where
+    f.as_of = %(as_of)s
+    and f.table_name = learnt.table_name
+    and f.figure = learnt.figure
+    and f.column_name = learnt.column_name
+""".format(
+    **{
+        name: f"sign({root}) * greatest(power(({root}) / 2, 2) - 0.375, 0)"
+        for name, root in (
+            ("usual", "usual"),
+            ("low", "usual - tolerance"),
+            ("high", "usual + tolerance"),
+        )
+    }
+)
+
+# The night's own tenths of each column, for nights to come; ties make for fewer than ten.
+BINS = """
+insert into quality.feature_bins (as_of, table_name, column_name, edges, counts)
+with cells as (
+
+    select
+        cell.column_name,
+        cell.value
+    from {table}
+    cross join lateral (values {values}) as cell (column_name, value)
+    where {where} and cell.value is not null
+
+),
+
+tenths as (
+
+    select
+        column_name,
+        array(
+            select distinct edge from unnest(
+                percentile_disc(array[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+                within group (order by value)
+            ) as t (edge)
+            order by edge
+        ) as edges
+    from cells
+    group by column_name
+
+),
+
+counted as (
+
+    select
+        tenths.column_name,
+        tenths.edges,
+        width_bucket(cells.value, tenths.edges) as bin,
+        count(*) as value_count
+    from cells
+    inner join tenths on cells.column_name = tenths.column_name
+    group by 1, 2, 3
+
+)
+
+select
+    %(as_of)s,
+    {name},
+    counted.column_name,
+    counted.edges,
+    array_agg(coalesce(filled.value_count, 0) order by bins.bin)
+from (select distinct column_name, edges from counted) as counted
+cross join lateral generate_series(0, cardinality(counted.edges)) as bins (bin)
+left join counted as filled
+    on counted.column_name = filled.column_name and bins.bin = filled.bin
+group by counted.column_name, counted.edges
+"""
+
+# The training window's night: the last published one that the champions had seen all of, or the
+# first of all while there is none.
+DRIFT = """
+insert into quality.table_figures (
+    as_of, table_name, figure, column_name, value, usual, high, nights, learnt_from, learnt_until
+)
+with binned as (
+
+    select distinct bins.as_of
+    from quality.feature_bins as bins
+    inner join quality.verdicts as verdicts on bins.as_of = verdicts.as_of
+    where bins.table_name = {name} and verdicts.published and bins.as_of < %(as_of)s
+
+),
+
+reference as (
+
+    select
+        coalesce(
+            max(as_of) filter (where as_of <= (
+                select min((params ->> 'trained_until')::date) from ml.model_versions
+                where is_champion
+            )),
+            min(as_of)
+        ) as as_of,
+        count(*) as nights
+    from binned
+
+),
+
+cells as (
+
+    select
+        cell.column_name,
+        cell.value
+    from {table}
+    cross join lateral (values {values}) as cell (column_name, value)
+    where {where} and cell.value is not null
+
+),
+
+counted as (
+
+    select
+        bins.column_name,
+        width_bucket(cells.value, bins.edges) as bin,
+        count(*) as value_count
+    from cells
+    inner join quality.feature_bins as bins on cells.column_name = bins.column_name
+    inner join reference on bins.as_of = reference.as_of
+    where bins.table_name = {name}
+    group by 1, 2
+
+),
+
+compared as (
+
+    select
+        bins.column_name,
+        coalesce(counted.value_count, 0) as n,
+        before.value_count as m,
+        cardinality(bins.counts) as cells,
+        sum(coalesce(counted.value_count, 0)) over of_column as all_n,
+        sum(before.value_count) over of_column as all_m
+    from quality.feature_bins as bins
+    inner join reference on bins.as_of = reference.as_of
+    cross join lateral unnest(bins.counts) with ordinality as before (value_count, place)
+    left join counted
+        on bins.column_name = counted.column_name and before.place = counted.bin + 1
+    where bins.table_name = {name}
+    window of_column as (partition by bins.column_name)
+
+),
+
+-- Half a row in each bin keeps an empty one from being infinitely far off.
+shares as (
+
+    select
+        *,
+        (n + 0.5) / (all_n + 0.5 * cells) as p,
+        (m + 0.5) / (all_m + 0.5 * cells) as q
+    from compared
+    where all_n > 0 and all_m > 0
+
+)
+
+select
+    %(as_of)s,
+    {name},
+    'psi',
+    shares.column_name,
+    sum((shares.p - shares.q) * ln(shares.p / shares.q)),
+    0,
+    case when reference.nights >= %(least)s
+        then greatest(0.25, (1 / max(shares.all_n) + 1 / max(shares.all_m)) * 27.9)
+    end,
+    reference.nights,
+    reference.as_of,
+    reference.as_of
+from shares
+cross join reference
+group by shares.column_name, reference.nights, reference.as_of
+"""
