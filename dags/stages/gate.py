@@ -28,6 +28,7 @@ from dags.stages.gate_records import (
     gravest_first,
     keep_failing_rows,
     override_of,
+    publish,
     record,
     verdict_of,
 )
@@ -45,11 +46,13 @@ __all__ = [
     "check_verdict",
     "enforce",
     "gx_url",
+    "publish_night",
     "recorded_result",
     "run_gate",
     "validation_page",
     "verdict_file",
     "verdict_of",
+    "write_verdict_file",
 ]
 
 ROLE = "amato_validator"
@@ -179,6 +182,20 @@ def recorded_result(conn: Connection[Any], as_of: date) -> GateResult:
     outcomes = tuple(Outcome(*row[1:]) for row in rows)
     override = override_of(conn, as_of, rows[0][0])
     return GateResult(as_of, verdict_of(outcomes), outcomes, override)
+
+
+def publish_night(conn: Connection[Any], as_of: date, home: Path, override: Override) -> str:
+    """Publish a stopped night all the same; returns the mark that everything made from it bears.
+
+    `conn` acts as ``amato_validator``.
+
+    Raises:
+        NotValidatedError: the night was never validated, or its marts were built again since.
+    """
+    result = recorded_result(conn, as_of)
+    mark = publish(conn, as_of, override)
+    write_verdict_file(home, replace(result, override=override))
+    return mark
 
 
 def validation_page(suite: str, as_of: date) -> str:

@@ -48,9 +48,10 @@ class WatchedTable:
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> WatchedTable:
         """The table as the suite's file has it."""
-        return cls(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in meta.items()},
-        )
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in meta.items()
+        }
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,10 @@ def _drift_query(text: str, watched: WatchedTable) -> sql.Composed:
         sql.SQL("({}, {}::double precision)").format(sql.Literal(name), sql.Identifier(name))
         for name in watched.drift
     ]
-    return sql.SQL(text).format(  # type: ignore[arg-type]  # constants of gate_history
+    return sql.SQL(text).format(
         table=sql.Identifier(*watched.table.split(".")),
         name=sql.Literal(watched.table),
-        where=sql.SQL(watched.where),  # type: ignore[arg-type]
+        where=sql.SQL(watched.where),
         values=sql.SQL(", ").join(pairs),
     )
 
@@ -132,11 +133,11 @@ def _figures_of(
     from psycopg import sql
 
     table = sql.Identifier(*watched.table.split("."))
-    where = sql.SQL(watched.where)  # type: ignore[arg-type]  # from a suite's file
+    where = sql.SQL(watched.where)  # from a suite's file
     columns = _columns(conn, watched) if watched.columns else {}
     wanted = [sql.SQL("count(*)"), sql.SQL("exists (select from {})").format(table)]
     if watched.clock:
-        clock = sql.SQL(watched.clock)  # type: ignore[arg-type]
+        clock = sql.SQL(watched.clock)
         wanted.append(
             sql.SQL(
                 "extract(epoch from quality.night()::timestamp - max(({}))::timestamp) / 3600"

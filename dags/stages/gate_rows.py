@@ -78,9 +78,7 @@ def failing_rows_query(
     kwargs = config["kwargs"]
     source = sql.Identifier(*table.split("."))
     if query := kwargs.get("unexpected_rows_query"):
-        return sql.SQL(query.replace("{batch}", "{}")).format(  # type: ignore[no-any-return]
-            *[source] * query.count("{batch}")
-        )
+        return sql.SQL(query.replace("{batch}", "{}")).format(*[source] * query.count("{batch}"))
     if config["type"] == "expect_table_columns_to_match_set":
         return None
     repeated = kwargs.get("column_list") or [kwargs["column"]]

@@ -88,6 +88,19 @@ def read_verdict(home: Path, as_of: date) -> dict[str, Any] | None:
     return verdict
 
 
+def stopped_night(home: Path) -> dict[str, Any] | None:
+    """The newest verdict, where it stopped its night and nobody published that all the same.
+
+    What was predicted before is still in force then, and stale.
+    """
+    verdicts = sorted((home / "verdicts").glob("*-*-*.json"))
+    if not verdicts:
+        return None
+    newest: dict[str, Any] = json.loads(verdicts[-1].read_text(encoding="utf-8"))
+    stopped = newest["verdict"] in ("failed", "error") and not newest["override"]
+    return newest if stopped else None
+
+
 def reports_of(home: Path, as_of: date) -> list[str]:
     """The report files of a night, relative to AMATO_HOME, sorted."""
     return sorted(
