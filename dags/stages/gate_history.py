@@ -12,12 +12,13 @@ of figures every night, so that here it takes 6 or 8).
     Judged by the rows that came per day since the last night. Counts are compared as
     2 sqrt(n + 3/8), whose spread is about 1 whatever n (Anscombe, *The transformation of Poisson,
     binomial and negative-binomial data*, Biometrika 35, 1948), signed for tables that shrink. The
-    median is that of the same weekday where four of these are known. Bounds: 6 spreads, none
+    median is that of the same weekday where two of these are known. Bounds: 6 spreads, none
     taken for smaller than 1.
 ``age_hours``
     Hours from the newest row to the night. Its smallest value is how the source is made (0, or
     24 where it has dates only). Waiting times of a source that never sleeps are exponential, and
-    exceed 20 times their median once in 2 ** 20 nights: that, and never less than 20 hours.
+    exceed 20 times their median once in 2 ** 20 nights: that, never less than 20 hours, and half
+    as much again as the longest wait on the same weekday (a shop may rest on Sundays).
 ``nulls``, ``share``, ``mean``
     Judged by their step from one night to the next: 8 spreads of the past steps, but at least 2
     percentage points for a share, and for a mean a tenth of it or of its standard deviation. A
@@ -122,9 +123,10 @@ learnt as (
         min(as_of) as learnt_from,
         max(as_of) as learnt_until,
         min(value) as least,
+        max(value) filter (where is_weekday) as most_of_weekday,
         coalesce(
             percentile_cont(0.5) within group (order by step)
-            filter (where is_weekday and figure = 'rows' and weekdays >= 4),
+            filter (where is_weekday and figure = 'rows' and weekdays >= 2),
             percentile_cont(0.5) within group (order by step)
         ) as usual,
         (array_agg(value order by as_of desc))[1] as last_value,
@@ -175,7 +177,11 @@ tolerance as (
         %(as_of)s - learnt.last_as_of as days,
         case learnt.figure
             when 'rows' then 6 * greatest(spread.spread, 1)
-            when 'age_hours' then greatest(20 * (learnt.usual - learnt.least), 19.99)
+            when 'age_hours' then greatest(
+                20 * (learnt.usual - learnt.least),
+                1.5 * (learnt.most_of_weekday - learnt.least),
+                19.99
+            )
             when 'mean' then greatest(
                 8 * spread.spread, 0.1 * abs(learnt.last_value), 0.1 * deviation.value
             )
