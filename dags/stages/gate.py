@@ -96,6 +96,7 @@ def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJEC
     import psycopg
 
     from dags.stages.gate_docs import make_offline
+    from dags.stages.gate_pages import explain
 
     with psycopg.connect(warehouse_url, options=_options(as_of), autocommit=True) as conn:
         hold_builds(conn)
@@ -105,6 +106,7 @@ def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJEC
         watched = [table for suite in suites.values() for table in suite.tables]
         standings = measure(conn, as_of, watched)
         outcomes = _evaluate(as_of, home, warehouse_url, project, conn, suites, standings)
+        explain(home, as_of, suites.values(), outcomes)
         make_offline(home / "data_docs")
         scores = scores_of(outcomes, {name: s.rows for name, s in standings.items()})
         record(conn, as_of, outcomes, scores)
