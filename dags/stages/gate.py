@@ -225,6 +225,8 @@ def _evaluate(
 
     import great_expectations as gx
 
+    # It tells of every argument that an expectation has not: a thousand lines a night.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     # Given in memory, and nowhere else: neither the environment nor a file has the password.
     variables = {"AMATO_HOME": str(home), "AMATO_WAREHOUSE_URL": gx_url(warehouse_url, as_of)}
     context = gx.get_context(

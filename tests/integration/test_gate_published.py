@@ -2,6 +2,8 @@
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psycopg
 import pytest
@@ -140,6 +142,52 @@ def test_a_stopped_night_can_be_published_with_a_reason_until_it_is_built_again(
     judge(warehouse_url, tmp_path)
     with psycopg.connect(warehouse_url, options=reader) as conn, pytest.raises(GateStoppedError):
         check_verdict(conn, NIGHT)
+
+
+def test_the_task_logs_the_cause_first_and_publishes_for_who_started_the_run(
+    warehouse_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from dags.stages import validate
+
+    def warehouse(role: str) -> psycopg.Connection[Any]:
+        return psycopg.connect(warehouse_url, options=f"-c role={role} -c timezone=UTC")
+
+    run = SimpleNamespace(
+        dag_id="validate", run_id="manual__1", run_after=WHY.run_at, triggering_user_name="ada"
+    )
+    monkeypatch.setattr(validate, "warehouse", warehouse)
+    monkeypatch.setattr(validate, "get_current_context", lambda: {"dag_run": run})
+    monkeypatch.setenv("AMATO_HOME", str(tmp_path))
+    make_marts(warehouse_url)
+    with pytest.raises(AirflowFailException, match="never validated"):
+        validate.require_passed(NIGHT)
+    validate.publish_if_stopped(NIGHT, WHY.reason)  # there is nothing to publish yet
+    judge(warehouse_url, tmp_path)
+    validate.publish_if_stopped(NIGHT, WHY.reason)  # not stopped: nothing to publish
+    assert query(warehouse_url, "select count(*) from quality.overrides") == [(0,)]
+
+    execute(warehouse_url, SPOIL)
+    judge(warehouse_url, tmp_path)
+    lines: list[str] = []
+    monkeypatch.setattr(validate.log, "error", lines.append)  # Airflow takes all handlers away
+    with pytest.raises(AirflowFailException):
+        validate.require_passed(NIGHT)
+    assert lines[0].startswith(
+        "night 1998-07-01 is stopped: recency_score_in_range failed on marts.customer_rfm"
+        " (11 of 11 rows; e.g. customer_id=C01, recency_score=9) and 2 more; look at Data Docs,"
+        " /amato/data_docs/validations/customer_rfm/1998-07-01/"
+    )
+    with pytest.raises(AirflowFailException, match="say why in a sentence"):
+        validate.publish_if_stopped(NIGHT, "because")
+    validate.publish_if_stopped(NIGHT, WHY.reason)
+    validate.require_passed(NIGHT)
+    assert query(
+        warehouse_url, "select reason, published_by, dag_id, run_id, run_at from quality.overrides"
+    ) == [(WHY.reason, "ada", "validate", "manual__1", WHY.run_at)]
 
 
 def test_a_warning_marks_what_is_made_from_the_night(warehouse_url: str, tmp_path: Path) -> None:
