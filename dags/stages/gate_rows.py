@@ -46,7 +46,7 @@ def keep_rows(
     conn.execute(
         sql.SQL(
             "insert into quality.failing_rows (as_of, suite, table_name, expectation, row_key)"
-            " select {}, {}, {}, {}, to_jsonb(failing) from ({}) as failing"
+            " select {}, {}, {}, {}, to_json(failing) from ({}) as failing"
         ).format(
             *(sql.Literal(value) for value in (as_of, suite, table, name)),
             query,
@@ -55,14 +55,10 @@ def keep_rows(
     rows = conn.execute(
         "select row_key from quality.failing_rows"
         " where as_of = %s and suite = %s and table_name = %s and expectation = %s"
-        " order by row_key limit %s",
+        " order by row_key::text limit %s",
         (as_of, suite, table, name, EXAMPLES),
     ).fetchall()
-    # A JSON object forgets the order of its keys: the key's columns come first again.
-    return [
-        {column: row[column] for column in sorted(row, key=lambda c: (c not in key, c))}
-        for (row,) in rows
-    ]
+    return [row for (row,) in rows]
 
 
 def failing_rows_query(

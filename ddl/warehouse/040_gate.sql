@@ -52,13 +52,13 @@ create table quality.feature_bins (
 );
 
 -- Every row that failed an expectation: its key, or for a check of sums the row that says what
--- differs.
+-- differs. As json, which keeps the columns in their order.
 create table quality.failing_rows (
     as_of date not null,
     suite text not null,
     table_name text not null,
     expectation text not null,
-    row_key jsonb not null
+    row_key json not null
 );
 create index failing_rows_as_of on quality.failing_rows (as_of, suite, expectation);
 

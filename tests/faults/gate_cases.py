@@ -36,6 +36,18 @@ def late(table: str, days: int) -> str:
     )
 
 
+# A tenth more searches in one night, which everything from raw to staging agrees on.
+FLOOD = """
+create temporary table flood as select * from raw_mongo.search_queries limit 1100;
+update flood set _id = 'f' || substr(_id::text, 2);
+insert into raw_mongo.search_queries select * from flood;
+update elt.load_log set raw_live = raw_live + 1100 where source_table = 'search_queries';
+insert into staging.stg_mongo__search_queries
+select * from staging.stg_mongo__search_queries limit 1100;
+update marts.data_quality_summary set rows_in = rows_in + 1100, clean = clean + 1100
+where as_of = quality.night() and table_name = 'search_queries';
+"""
+
 STOP: list[tuple[str, str, str]] = [
     ("customer_rfm emptied", "delete from marts.customer_rfm",
      "not_empty_when_there_are_purchases"),
@@ -205,12 +217,7 @@ WARN: list[tuple[str, str, str]] = [
      "insert into elt.contract_differences values ('mysql', 'customers', 'nickname',"
      " 'new column', 'varchar(20)', quality.night(), quality.night())",
      "source_keeps_its_contract"),
-    ("a flood of searches",
-     "with more as (insert into raw_mongo.search_queries select (jsonb_populate_record(s,"
-     " jsonb_build_object('_id', 'f' || substr(_id::text, 2)))).* from"
-     " raw_mongo.search_queries as s limit 1500 returning 1) update elt.load_log"
-     " set raw_live = raw_live + (select count(*) from more) where source_table ="
-     " 'search_queries'", "row_count_moves_as_usual"),
+    ("a flood of searches", FLOOD, "row_count_moves_as_usual"),
     ("one order in ten is of nobody",
      "update marts.fct_orders set customer_id = 'nobody' where not is_purchase",
      "most_customers_are_known"),

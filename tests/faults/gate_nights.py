@@ -4,9 +4,11 @@ Sixty nights of normal variation need a company that lives: every night the gene
 (weekends, late rows, defects and all), the loader reads it, dbt builds the marts, and the gate
 judges them. A night takes about twenty seconds, so what was done is kept under
 ``.local/test/faults`` and in databases of the test servers, and continued the next time.
+``AMATO_FAULT_NIGHTS`` is how many nights are judged by history (60).
 """
 
 import json
+import os
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -27,7 +29,8 @@ from tests.integration.source_support import open_sources
 from tests.integration.test_dbt_truth import load_night
 
 ARGS = WorldArgs(seed=7, scale=0.05, days=400, as_of=date(2026, 1, 1))
-LEARNING, JUDGED = 15, 60  # the first night has none before it to compare with
+LEARNING = 15  # the first night has none before it to compare with
+JUDGED = int(os.environ.get("AMATO_FAULT_NIGHTS", "60"))
 FOLDER = REPOSITORY / ".local" / "test" / "faults"
 
 

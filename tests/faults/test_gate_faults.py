@@ -56,14 +56,14 @@ HEADS = {
 def test_good_nights_pass(company: Company) -> None:
     """Not one of the nights that teach is judged by history, and at most one of sixty alarms."""
     nights = told(company)
-    assert len(nights) == NIGHTS
+    assert len(nights) >= NIGHTS
     alarms = [night for night in nights if any(s != "info" for s, _ in night["findings"])]
     stopped = [night for night in alarms if night["verdict"] in ("failed", "error")]
     judged = nights[LEARNING:]
     assert min(night["not_applicable"] for night in nights[1 : LEARNING - 1]) > 100
     keep(company, "Nights of normal variation", f"{LEARNING} nights that teach", [
         f"{sum(night in nights[:LEARNING] for night in alarms)} alarms"])  # fmt: skip
-    keep(company, "Nights of normal variation", f"{JUDGED} nights that are judged", [
+    keep(company, "Nights of normal variation", f"{len(judged)} nights that are judged", [
         f"{sum(night in judged for night in alarms)} alarms, {len(stopped)} stopped"])  # fmt: skip
     assert [n for n in alarms if n in nights[:LEARNING]] == []
     assert len(alarms) <= 1, alarms
@@ -87,7 +87,7 @@ def test_a_fault_is_found(company: Company, fault: Fault, tmp_path: Path) -> Non
 
 def judge_with(company: Company, fault: Fault, home: Path) -> GateResult:
     """Judge a copy of the last night with a fault in it."""
-    night = date.fromisoformat(told(company)[NIGHTS - 1]["as_of"])
+    night = date.fromisoformat(told(company)[-1]["as_of"])
     night += timedelta(days=fault.later)
     company.copy(f"{company.name}_last", f"{company.name}_fault")
     url = with_database(company.servers.warehouse_url, f"{company.name}_fault")
