@@ -74,8 +74,8 @@ def master_content(conn: psycopg.Connection, as_of: date, home: Path) -> dict[st
             "total_models": len(FAMILIES),
             "total_predictions": sum(entry["predictions"] for entry in summary),
             "data_source": DATA_SOURCE,
-            "gate": mark,
         },
+        "gate": mark,
         "pipeline_summary": summary,
         "business_insights": insights,
         "next_steps": steps,
@@ -127,7 +127,7 @@ def master_html(content: dict[str, Any]) -> str:
         if entry["report"]
     )
     header = ("Family", "Model", "State", "Version", "Predictions", "Message")
-    body = note_html(info["gate"]) + section_html(
+    body = note_html(content["gate"]) + section_html(
         "Models of this run",
         table_html(header, rows, words=True) + (f"<ul>{links}</ul>" if links else ""),
         "pipeline_summary",

@@ -2,7 +2,7 @@
 
 A suite names its tables under ``meta.tables``. Of each, the figures of the night go to
 ``quality.table_figures``, with bounds learnt from nights that were published; the suites only
-compare the two. The bounds' SQL is in ``gate_history``.
+compare the two. The bounds' SQL is in ``gate_history`` and ``gate_drift``.
 """
 
 from __future__ import annotations
@@ -12,14 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from dags.stages.gate_history import (
-    BINS,
-    BOUNDS,
-    DRIFT,
-    LEARNING_NIGHTS,
-    LONGEST_HISTORY,
-    VANISHED,
-)
+from dags.stages.gate_drift import BINS, DRIFT
+from dags.stages.gate_history import BOUNDS, LEARNING_NIGHTS, LONGEST_HISTORY, VANISHED
 
 if TYPE_CHECKING:
     from psycopg import Connection, sql
