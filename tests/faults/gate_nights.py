@@ -135,4 +135,5 @@ def _live_one(company: Company, night: date) -> None:
         ["build", "--select", "fqn:amato", "--exclude-resource-type", "test", "unit_test"],
         night, company.folder / "home", company.warehouse, dbt_build.PROJECT,
     )  # fmt: skip
-    assert error is None and run is not None and run.success, error
+    assert error is None and run is not None, error
+    assert {str(result.status) for result in run.results} <= {"success", "no-op"}

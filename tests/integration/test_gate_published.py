@@ -46,7 +46,9 @@ def test_all_failing_rows_are_kept_with_their_keys(warehouse_url: str, tmp_path:
     make_marts(warehouse_url, customers=250)
     execute(warehouse_url, SPOIL)
     assert judge(warehouse_url, tmp_path) == "failed"
-    rows = "select row_key from quality.failing_rows where expectation = '{}' order by row_key::text"
+    rows = (
+        "select row_key from quality.failing_rows where expectation = '{}' order by row_key::text"
+    )
     unknown = query(warehouse_url, rows.format("rfm_segment_is_one_of_eleven"))
     assert len(unknown) == 250  # GX itself would show 200
     assert unknown[0] == ({"customer_id": "C01", "rfm_segment": "Whale"},)
