@@ -53,9 +53,16 @@ def reports_page(
 
 
 def run_page(
-    root: str, run: RunPage, verdict: dict[str, Any] | None, reports: Sequence[Report]
+    root: str,
+    run: RunPage,
+    verdict: dict[str, Any] | None,
+    reports: Sequence[Report],
+    history: Sequence[tuple[str, float]] = (),
 ) -> str:
-    """What one run made: how its night was judged, the docs, and the night's reports."""
+    """What one run made: how its night was judged, the docs, and the night's reports.
+
+    `history` has the data-quality scores of the last nights.
+    """
     cards = [
         ("Data Docs", "data_docs/", "Every check of every night, suite by suite."),
         ("dbt docs", "docs/", "Every table, its columns, its tests and where it comes from."),
@@ -64,7 +71,7 @@ def run_page(
         f'<a href="{root}{quote(path)}"><b>{escape(name)}</b>{escape(text)}</a>'
         for name, path, text in cards
     )
-    body += "</div>" + _verdict(root, verdict)
+    body += "</div>" + _verdict(root, verdict, history)
     body += _families(root, reports) or (
         "<section><h2>Model reports</h2><p>This night has none. Reports are written by the DAGs "
         "train_models and batch_inference, and by nightly.</p></section>"
@@ -86,7 +93,9 @@ def _stale(root: str, stopped: dict[str, Any] | None, nights: set[str]) -> str:
     )
 
 
-def _verdict(root: str, verdict: dict[str, Any] | None) -> str:
+def _verdict(
+    root: str, verdict: dict[str, Any] | None, history: Sequence[tuple[str, float]]
+) -> str:
     """The gate's verdict, the scores, and what was found."""
     if verdict is None:
         return (
@@ -117,7 +126,7 @@ def _verdict(root: str, verdict: dict[str, Any] | None) -> str:
         f'<section><h2>Gate <span class="badge {colour}">{word}</span></h2><p class="soft">'
         f"{escape(meaning)} {_count(verdict['expectations'], 'expectation')} in all, of which "
         f"{idle:,} did not apply.</p>{table}{_pages(root, verdict['pages'])}</section>"
-        + _scores(verdict["scores"])
+        + _scores(verdict["scores"], history)
     )
 
 
@@ -130,7 +139,7 @@ def _pages(root: str, pages: dict[str, str]) -> str:
     return f"<p class=wrap>Data Docs of the night: {links}</p>"
 
 
-def _scores(scores: Sequence[dict[str, Any]]) -> str:
+def _scores(scores: Sequence[dict[str, Any]], history: Sequence[tuple[str, float]]) -> str:
     """The data-quality score of the night, and of its tables, the worst first."""
     if not scores:
         return ""
@@ -144,7 +153,8 @@ def _scores(scores: Sequence[dict[str, Any]]) -> str:
     return (
         f"<section><h2>Data quality: {night['score']:.2f} of 100</h2><p class=soft>Half of what an "
         "expectation weighs is lost by failing, the rest by the share of rows that fail; critical "
-        "weighs 1, a warning 0.5, info 0.1. Earlier nights are in quality.table_scores.</p>"
+        "weighs 1, a warning 0.5, info 0.1. quality.table_scores has every night.</p>"
+        f"<p class=wrap>{' · '.join(f'{night} <b>{score:.2f}</b>' for night, score in history)}</p>"
         "<details><summary>All tables</summary><div class=scroll><table><tr><th>Table</th>"
         "<th>Score</th><th>Rows</th><th>Failed</th></tr>"
         f"{rows}</table></div></details></section>"

@@ -288,6 +288,10 @@ def test_a_run_shows_its_night_its_verdict_and_its_reports(client: TestClient, h
     assert f'href="/amato/{validation_page("customer_rfm", NIGHT)}"' in text
     assert "from quality.failing_rows where as_of = &#x27;1998-07-01&#x27;" in text
     assert "Data quality: 50.00 of 100" in text and "marts.customer_rfm" in text
+    judge(home, date(1998, 6, 29))
+    judge(home, date(1998, 7, 2))
+    text = client.get(address).text
+    assert "1998-06-29 <b>50.00</b> · 1998-07-01 <b>50.00</b></p>" in text
 
     override = Override(
         "the rule is <wrong>, not the data", "ada", "validate", "manual__1", datetime(1998, 7, 1)
