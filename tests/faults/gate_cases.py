@@ -21,8 +21,20 @@ class Fault:
 
 
 def nulled(table: str, column: str, key: str) -> str:
-    """SQL that empties a column in one row of twenty."""
-    return f"update {table} set {column} = null where {EVERY_20TH.format(key=key)}"
+    """SQL that empties a column in one row of twenty, also where the table would refuse it."""
+    return (
+        f"alter table {table} alter {column} drop not null;"
+        f" update {table} set {column} = null where {EVERY_20TH.format(key=key)}"
+    )
+
+
+def doubled(table: str) -> str:
+    """SQL that writes every row of a mart twice, which its key would refuse."""
+    name = table.split(".")[1]
+    return (
+        f"alter table {table} drop constraint {name}__dbt_tmp_pkey;"
+        f" insert into {table} select * from {table}"
+    )
 
 
 def late(table: str, days: int) -> str:
@@ -61,20 +73,20 @@ STOP: list[tuple[str, str, str]] = [
     ("customer_rfm_history without the night",
      "delete from marts.customer_rfm_history where as_of = quality.night()",
      "tonight_is_customer_rfm"),
-    ("fct_orders doubled", "insert into marts.fct_orders select * from marts.fct_orders",
+    ("fct_orders doubled", doubled("marts.fct_orders"),
      "one_row_per_key"),
     ("fct_orders doubled under new keys",
      "insert into marts.fct_orders select (jsonb_populate_record(o, jsonb_build_object("
      "'order_id', 'again-' || order_id))).* from marts.fct_orders as o",
      "row_count_holds"),
     ("customer_journey doubled",
-     "insert into marts.customer_journey select * from marts.customer_journey",
+     doubled("marts.customer_journey"),
      "one_row_per_key"),
     ("every customer current twice",
      "insert into marts.dim_customers select (jsonb_populate_record(c, jsonb_build_object("
      "'customer_key', 'again-' || customer_key))).* from marts.dim_customers as c",
      "one_current_version_per_customer"),
-    ("dim_products doubled", "insert into marts.dim_products select * from marts.dim_products",
+    ("dim_products doubled", doubled("marts.dim_products"),
      "one_row_per_key"),
     ("total_amount null in 5 % of orders",
      nulled("marts.fct_orders", "total_amount", "order_id"), "columns_are_filled_as_usual"),
