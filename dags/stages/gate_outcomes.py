@@ -66,6 +66,8 @@ class Outcome:
             parts.append("missing " + ", ".join(self.observed["missing"]))
         if examples := self.observed.get("examples"):
             parts.append("e.g. " + ", ".join(f"{k}={v}" for k, v in examples[0].items()))
+        if self.note:
+            parts.append(self.note)
         return f"{self.name} failed on {self.table} ({'; '.join(parts)})"
 
 

@@ -66,6 +66,18 @@ def test_the_failure_is_named_before_what_only_follows_from_it() -> None:
     assert "run validate with a reason" in remedy
 
 
+def test_a_check_on_history_says_what_it_learnt_from() -> None:
+    learnt = replace(
+        FAILED, note="learnt from 22 nights, 1998-06-09 to 1998-06-30", unexpected_count=1,
+        rows_checked=None, observed={"examples": [{"column_name": "price", "value": 1}]},
+    )  # fmt: skip
+    assert learnt.finding() == (
+        "b_rule failed on marts.customer_rfm (1 row; e.g. column_name=price, value=1; "
+        "learnt from 22 nights, 1998-06-09 to 1998-06-30)"
+    )
+    assert IDLE.finding() == ("d_rule does not apply to marts.customer_rfm: 3 of 14 nights known")
+
+
 def test_a_published_night_passes_whatever_was_found() -> None:
     override = Override("checked by hand: fine", "ada", "validate", "manual", datetime(1998, 7, 1))
     enforce(GateResult(date(1998, 7, 1), "error", (BROKEN, FAILED), override))
