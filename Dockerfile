@@ -9,6 +9,8 @@ RUN python -m venv /opt/uv \
     && /opt/uv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /build/requirements-bootstrap.txt \
     && python -m venv --without-pip /opt/venv \
     && /opt/uv/bin/uv pip sync --no-cache --python /opt/venv/bin/python --require-hashes --compile-bytecode /build/requirements.txt
+COPY elt/native /build/native
+RUN /opt/venv/bin/python /build/native/build.py
 
 FROM python:3.11.13-slim-bookworm
 RUN apt-get update \
@@ -25,6 +27,7 @@ COPY data_generators data_generators
 COPY dbt_project dbt_project
 COPY ddl ddl
 COPY elt elt
+COPY --from=build /build/native/*.so elt/native/
 COPY great_expectations great_expectations
 COPY local_stack local_stack
 COPY ml ml

@@ -17,6 +17,8 @@ task repeats it safely. A night older than the last one loaded is refused: raw o
   `elt/specs.py` and raw's column together.
 - *rows cannot be loaded*: see `elt.rejected_rows` for each row's reason. Every load tries the open
   ones again, so that after a fix a run of this DAG for the same `as_of` replays them.
+- *longer than the server keeps a snapshot*: MongoDB gives a snapshot up after five minutes; its
+  administrator can raise `minSnapshotHistoryWindowInSeconds`.
 - Rows that changed without moving their cursor are seen within the lag only: `full_refresh` reads
   everything.
 """

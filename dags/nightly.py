@@ -5,8 +5,9 @@ The run of 01:00 UTC on day D has `as_of` D: everything strictly before D 00:00 
 
 **Inputs.** MySQL `shop`, PostgreSQL `marketing`, MongoDB `clickstream`.
 
-**Outputs.** `raw_*`, `staging`, `marts`, `quality`, `ml` in the warehouse; dbt docs, Data Docs
-and model reports under *AMATO* in the menu, and on this run's own *Reports* tab.
+**Outputs.** `raw_*`, `staging`, `marts`, `quality`, `ml` in the warehouse; the customers' features
+as Parquet, in `datasets/<as_of>/` under `AMATO_HOME`; dbt docs, Data Docs and model reports under
+*AMATO* in the menu, and on this run's own *Reports* tab.
 
 With `DEMO=1` the night first adds to the generated company the life that it is to find.
 
@@ -27,13 +28,15 @@ says what to do.
   predictions are untouched.
 
 A failed task is safe to clear, and a night repeated gives the same tables. To load a night again,
-clear `open_night` with what follows it. Nights run one at a time and in order; a night older than
-the last one loaded is refused.
+clear `open_night` with what follows it. Nights run one at a time and in order; to load a night
+older than the last one is refused. Clearing `build_staging` of such a night, with what follows it,
+writes it into the marts that keep every night, and skips the rest.
 """
 
 from airflow.sdk import DAG
 
 from dags.stages.common import DEFAULT_ARGS, as_of_param, demo_mode, first_night
+from dags.stages.datasets import export_datasets
 from dags.stages.extract_load import extract_load, load_params
 from dags.stages.models import batch_inference, train_models
 from dags.stages.night import close_night, write_run_page
@@ -57,9 +60,11 @@ with DAG(
 ):
     loaded, built, gate = extract_load(), transform(), validate()
     trained, scored = train_models(), batch_inference()
+    page = write_run_page()
 
-    loaded >> built >> gate >> trained >> scored >> write_run_page() >> close_night()
+    loaded >> built >> gate >> trained >> scored >> page >> close_night()
     # Training lets inference begin however it went; the gate does not.
     gate >> scored
+    gate >> export_datasets() >> page
     if demo_mode():
         add_source_days() >> loaded

@@ -1,14 +1,16 @@
 """# transform
 
 **Purpose.** Build the marts of the latest night again, by hand. `nightly` does the same every
-night.
+night. The marts never go back: for an older night, only those that keep every night get it
+(`customer_rfm_history`, `customer_features`, `data_quality_summary`), as it was known then.
 
 **Inputs.** `raw_*` as it was known on the night of `as_of`.
 
 **Outputs.** `staging`, `intermediate`, `marts`; dbt docs; `quality.dbt_run_results`.
 
 **Triage.** A red task names the failed models and tests in its first error line. Clearing it builds
-only what failed and what hangs on it.
+only what failed and what hangs on it. For an older night, `build_marts` does all there is to do;
+the other tasks are skipped.
 """
 
 from airflow.sdk import DAG

@@ -8,7 +8,8 @@
 
 **Triage.** A red `pass_gate` says which expectation failed, on which table and on how many rows;
 the Data Docs show it in context, and `quality.failing_rows` has every row. A red
-`run_expectations` means that the check itself could not run.
+`run_expectations` means that the check itself could not run, or that the night is over: the marts
+show a newer one.
 
 To publish a stopped night, start this DAG with a reason in its form: who gave it, the reason and
 the run are recorded in `quality.overrides` and shown on every report made from the night. A later

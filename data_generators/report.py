@@ -6,7 +6,6 @@ planted defects, and what was asked for. The planted truth stays in the ledger.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from data_generators.company.baskets import order_totals
 from data_generators.company.world import World
 from elt.specs import SPECS
 from report_pages import figure_html, page_html, section_html, table_html
+from report_pages.files import replace_file
 
 DATABASES = {"mysql": "shop", "postgres": "marketing", "mongo": "clickstream"}
 #: Fewer customers than these say nothing about a distribution.
@@ -32,11 +32,7 @@ def write_world_report(world: World, path: Path, rows: Mapping[str, int] | None 
         path: the file; its folder is made. It is replaced in one step.
         rows: the rows of each table that the databases hold, where they are known.
     """
-    text = build_page(world, rows or {})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    replace_file(path, build_page(world, rows or {}))
 
 
 def build_page(world: World, rows: Mapping[str, int]) -> str:

@@ -96,6 +96,25 @@ def newest_night(conn: psycopg.Connection[Any]) -> date:
     return newest
 
 
+def is_past(conn: psycopg.Connection[Any], as_of: date) -> bool:
+    """Whether a night is over: a newer one was opened, which the marts show.
+
+    Raises:
+        UnknownNightError: there is a newer night, but none was opened for this as_of. What
+            happened between two nights was loaded on the later one, so that raw can tell
+            nothing of a day between them.
+    """
+    if newest_night(conn) <= as_of:
+        return False
+    row = conn.execute("select count(*) from elt.nights where as_of = %s", (as_of,)).fetchone()
+    if row is None or not row[0]:
+        raise UnknownNightError(
+            f"night {as_of} was never loaded, and raw only moves forward: give a night that "
+            "elt.nights has"
+        )
+    return True
+
+
 def require_latest(conn: psycopg.Connection[Any], as_of: date) -> None:
     """Refuse a night that is not the newest: the marts show the newest night only.
 

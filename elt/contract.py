@@ -1,8 +1,9 @@
 """The contract of a table against what its source has: raw follows what can be followed.
 
 New columns and fields are added to raw, wider types widen raw's. A column that the source
-dropped stays, and is null from then on. A column whose declared type raw cannot take stops
-the table. Every difference is named in the load's result and kept in
+dropped stays, and is null from then on. In the night that finds a table's columns changed, all
+of it is read: renaming a column, or a default, moves no cursor. A column whose declared type
+raw cannot take stops the table. Every difference is named in the load's result and kept in
 ``elt.contract_differences``.
 """
 

@@ -73,10 +73,10 @@ def nested_to_json(value: Any) -> bytes | None:
         encoded = b""
     # orjson writes null for NaN and keeps NUL: where one is possible, look closely.
     suspect = not encoded or b"null" in encoded or b"\\u0000" in encoded or b"-0.0" in encoded
-    if not suspect:
-        return encoded
-    if not _fits_jsonb(value):
+    if suspect and not _fits_jsonb(value):
         return None
+    if encoded:
+        return encoded
     relaxed = _dumps(value, json_util.RELAXED_JSON_OPTIONS)
     return relaxed if _clean(relaxed) else None
 
@@ -149,7 +149,7 @@ def _fits_jsonb(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value) and not (value == 0 and math.copysign(1, value) < 0)
     if isinstance(value, dict):
-        return all(_fits_jsonb(item) for item in value.values())
+        return all("\0" not in key and _fits_jsonb(item) for key, item in value.items())
     if isinstance(value, list):
         return all(map(_fits_jsonb, value))
     return not isinstance(value, DatetimeMS)

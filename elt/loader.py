@@ -7,12 +7,12 @@ of both sides must agree. Merge, watermark and log are written together, or noth
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, time, timedelta
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -22,7 +22,7 @@ from elt import contract as contracts
 from elt import state
 from elt.batch import Batch, Window
 from elt.contract import Contract
-from elt.digest import Buckets, Digest
+from elt.digest import ALL_KEYS, Buckets, Digest
 from elt.merge import Changes, Merge
 from elt.nights import Night, fence
 from elt.options import LoadOptions
@@ -32,7 +32,7 @@ from elt.reconcile import CountMismatchError, Proof, Reconciliation, TooManyDele
 from elt.result import LoadResult, record_load
 from elt.specs import TableSpec
 from elt.staging import Filling, Staged, Staging
-from elt.state import Watermark
+from elt.state import LastLoad, Watermark
 
 __all__ = [
     "CountMismatchError",
@@ -48,6 +48,7 @@ __all__ = [
 LOCK_TIMEOUT = "15min"
 # So many rows of a table may always be rejected.
 FEW_REJECTED = 100
+KEYS_AT_ONCE = 5_000
 
 
 class TableBusyError(RuntimeError):
@@ -81,7 +82,7 @@ def load(
     """
     if conn.info.transaction_status != pq.TransactionStatus.IDLE:
         raise ValueError("load needs a connection without an open transaction: commit it first")
-    start = time.monotonic()
+    start = monotonic()
     with conn.transaction():
         _lock(conn, spec)
         fence(conn, night, hold=False)
@@ -130,14 +131,23 @@ class _Load:
         expected = self.staging.staged.expected
         if self.window.start is not None and expected != self._arrived(self.staging.staged):
             raise self._mismatch(expected)
-        buckets = self.source.buckets(*reconciliation.key_range())
+        if self.window.start is not None and reconciliation.find_open():
+            self.late += self._take_late()
+        left_out = self.source.leave_out(self._rejected_keys())
+        buckets = self.source.first_buckets
         with _started(self.source.digest, buckets) as digest:
             self._merge_window()
             reconciliation.digest_raw(buckets)
             source = digest.result()
         if self.window.start is None:
-            self._check_all_arrived(source)
-        self._reconcile(reconciliation, source)
+            self._check_all_arrived(source, left_out)
+        different = reconciliation.compare(source)
+        if different and buckets == ALL_KEYS:
+            buckets = self.source.buckets(*reconciliation.key_range())
+            with _started(self.source.digest, buckets) as digest:
+                reconciliation.digest_raw(buckets)
+                different = reconciliation.compare(digest.result())
+        self._reconcile(reconciliation, found=bool(different))
         return reconciliation.prove()
 
     def _agree(self) -> None:
@@ -161,20 +171,33 @@ class _Load:
     def _window(self, empty: bool) -> Window:
         """What to read: from the watermark less the lag, the trailing days, or everything."""
         window = self.night.window(self.spec)
+        last = state.last_load(self.conn, self.spec)
         everything = (
             empty
             or self.options.full_refresh
             or self.spec.change == "whole"
             or not self.source.has_cursor
-            or self.former is None
+            or self._changed_shape(last)
         )
-        if everything or self.former is None:
+        if everything or self.former is None or last is None:
             return window
         if self.spec.change == "restated":
-            return replace(window, start=window.end - timedelta(days=self.spec.trailing_days))
+            # What was corrected since then, however many nights were left out.
+            since = min(window.end, datetime.combine(last.as_of, time(), UTC))
+            return replace(window, start=since - timedelta(days=self.spec.trailing_days))
         lag = self.spec.lag if self.options.lag is None else self.options.lag
         after = None if lag else self.former[1]
         return replace(window, start=self.former[0].astimezone(UTC) - lag, after=after)
+
+    def _changed_shape(self, last: LastLoad | None) -> bool:
+        """Whether the source's columns are not those of the last load.
+
+        A column that is new, renamed or back has values in rows whose cursor did not move.
+        Fields of documents are looked at in every document that is read.
+        """
+        if self.source.columns is None or last is None:
+            return False
+        return set(map(str, self.contract.differences)) != set(last.differences)
 
     def _take(self, batches: Iterator[Batch]) -> None:
         """Stage rows; those with fields that got a column just now are read once more."""
@@ -182,15 +205,27 @@ class _Load:
         while added := self._follow_fields():
             self.staging.spec = self.contract.raw
             if self.staging.take_back(added):
-                for keys in self._late_keys():
-                    self.staging.take(self.source.read_keys(keys), self.contract.read)
-                self.conn.execute("truncate amato_late")
+                self._take_late()
 
-    def _late_keys(self) -> Iterator[list[str]]:
-        rows = self.conn.execute("select key::text from amato_late order by key").fetchall()
-        keys = [key for (key,) in rows]
-        for at in range(0, len(keys), 5_000):
-            yield keys[at : at + 5_000]
+    def _take_late(self) -> int:
+        """Stage the rows of the keys in ``amato_late``, and forget these; returns how many."""
+        before = self._arrived(self.staging.staged)
+        # Without a cursor: while one is open, PostgreSQL refuses to fill a table frozen.
+        taking = (
+            "delete from amato_late where key in (select key from amato_late limit %s)"
+            " returning key::text"
+        )
+        while rows := self.conn.execute(taking, (KEYS_AT_ONCE,)).fetchall():
+            keys = sorted(key for (key,) in rows)
+            self.staging.take(self.source.read_keys(keys), self.contract.read)
+        self._take(iter(()))
+        return self._arrived(self.staging.staged) - before
+
+    def _rejected_keys(self) -> list[str]:
+        rows = self.conn.execute(
+            "select distinct key::text from amato_rejected where key is not null"
+        )
+        return [key for (key,) in rows.fetchall()]
 
     def _merge_window(self) -> None:
         staging = self.staging
@@ -222,23 +257,21 @@ class _Load:
         self.rejected += staged.rejected
         self.bytes += staged.bytes
 
-    def _reconcile(self, reconciliation: Reconciliation, source: Digest) -> None:
-        different = reconciliation.compare(source)
-        if different:
+    def _reconcile(self, reconciliation: Reconciliation, *, found: bool) -> None:
+        """Load what differs, where something was ``found`` to differ."""
+        if found:
             reconciliation.fetch_pairs(self.source)
         self.staging.next_stage()
-        if reconciliation.find_late(window=self.window.start is not None):
-            for keys in reconciliation.late_keys():
-                self.staging.take(self.source.read_keys(keys), self.contract.read)
         if self.window.start is not None:
+            if found and reconciliation.find_late():
+                self._take_late()
             self.staging.take(self._unseen(self.source.read_nameless()), self.contract.read)
-        self.conn.execute("truncate amato_late")
-        self._take(iter(()))
         self.staging.reject_repeated_keys()
-        self.late = self.staging.staged.rows + self.staging.staged.rejected
-        gone = reconciliation.find_gone() if different else 0
+        late = self._arrived(self.staging.staged)
+        self.late += late
+        gone = reconciliation.find_gone() if found else 0
         reconciliation.check_deletions(gone, self.held, allowed=self.options.allow_deletes)
-        if gone or self.late:
+        if gone or late:
             self._merge()
         self._check_budget()
 
@@ -270,14 +303,17 @@ class _Load:
     def _arrived(self, staged: Staged) -> int:
         return staged.rows + staged.rejected
 
-    def _check_all_arrived(self, source: Digest) -> None:
-        """A full read must have brought as many rows with a key as the source's digest has."""
+    def _check_all_arrived(self, source: Digest, left_out: int) -> None:
+        """A full read must have brought as many rows with a key as the source's digest has.
+
+        ``left_out`` are the rejected rows that the digest leaves out.
+        """
         named = self.conn.execute(
             "select coalesce(sum(coalesce("
             " substring(reason from '^repeated key: ([0-9]+)')::bigint, 1)), 0)::bigint"
             " from amato_rejected where key is not null"
         ).fetchone()
-        counted = sum(count for count, _ in source.values())
+        counted = sum(count for count, _ in source.values()) + left_out
         arrived = self.changes.inserted + self.changes.updated + self.changes.unchanged
         if counted != arrived + int(named[0] if named else 0):
             raise self._mismatch(counted)
@@ -303,7 +339,7 @@ class _Load:
             held=self.held,
             late=self.late,
             bytes=self.bytes,
-            seconds=time.monotonic() - start,
+            seconds=monotonic() - start,
             source_rows=proof.source_rows,
             source_checksum=proof.source_checksum,
             raw_rows=proof.raw_rows,
@@ -327,7 +363,7 @@ class _Load:
 
 @contextmanager
 def _started(work: Callable[[Buckets], Digest], buckets: Buckets) -> Iterator[Future[Digest]]:
-    """Let the source add up its digest while the warehouse merges and adds up its own."""
+    """Let the source add up its digest while the warehouse does its own work."""
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(work, buckets)
 

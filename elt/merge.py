@@ -74,7 +74,7 @@ class Merge:
             "insert into amato_held select key from amato_rejected as x where key is not null"
             " and not exists (select from amato_held as h where h.key = x.key)"
         )
-        self.run("analyze amato_stage")
+        self.run("analyze amato_stage ({key})")
         self._plan()
         self.run(
             "delete from {raw} as r using amato_plan as p"

@@ -10,7 +10,7 @@ that are compared whole, or with ``full_refresh``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,6 @@ from elt.raw import raw_table
 from elt.readers.snapshot import Snapshot
 from elt.specs import TableSpec
 
-KEYS_AT_ONCE = 5_000
 # Which source keys of rejected rows are keys, and not the names of rows that have none.
 _INTEGER_KEY = "^-?[0-9]{1,18}$"
 _TEXT_KEY = "^(?!.*:sha256:[0-9a-f]{64}$)"
@@ -116,51 +115,39 @@ class Reconciliation:
         self.run("create index on amato_pairs (key)")
         self.run("analyze amato_pairs")
 
-    def find_late(self, *, window: bool) -> int:
-        """Fill ``amato_late`` with the keys to read; returns how many.
+    def find_open(self) -> int:
+        """Fill ``amato_late`` with what former nights rejected and this one has not read."""
+        return self.run(
+            """
+            insert into amato_late
+            select distinct o.source_key::{key_type}
+            from elt.rejected_rows as o
+            where o.source_system = {system} and o.source_table = {table}
+                and o.resolved_at is null and o.source_key ~ {pattern}
+                and not exists (select from amato_rejected as x where x.source_key = o.source_key)
+                and o.source_key::{key_type} not in (
+                    select {key} from amato_stage union all select key from amato_held
+                )
+            """,
+            key_type=sql.SQL(self.spec.key.type),
+            system=sql.Literal(self.spec.system),
+            table=sql.Literal(self.spec.name),
+            pattern=sql.Literal(_INTEGER_KEY if self.integer else _TEXT_KEY),
+        ).rowcount
 
-        Keys that were read or rejected before are not read again. After a full read
-        (``window`` is false) only what was rejected on former nights is.
-        """
-        if window:
-            self.run(
-                """
-                insert into amato_late
-                select p.key from amato_pairs as p
-                left join ({live}) as l on l.key = p.key
-                where (l.key is null or l.cursor <> p.cursor)
-                    and not exists (select from amato_done as d where d.key = p.key)
-                    and not exists (select from amato_rejected as x where x.key = p.key)
-                """,
-                live=self._live(self.different),
-            )
-            self.run(
-                """
-                insert into amato_late
-                select distinct o.source_key::{key_type}
-                from elt.rejected_rows as o
-                where o.source_system = {system} and o.source_table = {table}
-                    and o.resolved_at is null and o.source_key ~ {pattern}
-                    and not exists (select from amato_rejected as x
-                                    where x.source_key = o.source_key)
-                    and o.source_key::{key_type} not in (
-                        select key from amato_done union all select key from amato_late
-                        union all select key from amato_held
-                    )
-                """,
-                key_type=sql.SQL(self.spec.key.type),
-                system=sql.Literal(self.spec.system),
-                table=sql.Literal(self.spec.name),
-                pattern=sql.Literal(_INTEGER_KEY if self.integer else _TEXT_KEY),
-            )
-        return self._number("select count(*) from amato_late")
-
-    def late_keys(self) -> Iterator[list[str]]:
-        """The keys of ``amato_late``, in lists of bounded length."""
-        with self.conn.cursor(name="amato_late_keys") as cursor:
-            cursor.execute("select key::text from amato_late order by key")
-            while rows := cursor.fetchmany(KEYS_AT_ONCE):
-                yield [key for (key,) in rows]
+    def find_late(self) -> int:
+        """Fill ``amato_late`` with the keys that differ and were not read; returns how many."""
+        return self.run(
+            """
+            insert into amato_late
+            select p.key from amato_pairs as p
+            left join ({live}) as l on l.key = p.key
+            where (l.key is null or l.cursor <> p.cursor)
+                and not exists (select from amato_done as d where d.key = p.key)
+                and not exists (select from amato_rejected as x where x.key = p.key)
+            """,
+            live=self._live(self.different),
+        ).rowcount
 
     def find_gone(self) -> int:
         """Fill ``amato_gone`` with the live keys that the source has no more."""
@@ -237,11 +224,16 @@ class Reconciliation:
         return Proof(source[0], f"{source[1]:016x}", raw[0], f"{raw[1]:016x}", raw[0] + waiting)
 
     def _digest(self, wanted: Sequence[int] | None) -> Digest:
+        together = self.buckets.width is None
         return of_rows(
             self.run(
-                "select l.bucket, count(*), bit_xor({hash}) from ({live} offset 0) as l group by 1",
+                "select {bucket}, count(*), bit_xor({hash}) from ({live} {once}) as l {group}",
+                bucket=sql.SQL("0" if together else "l.bucket"),
                 hash=self._hash("l"),
                 live=self._live(wanted),
+                # A text's hash is costly and used twice; "offset" keeps it from being repeated.
+                once=sql.SQL("" if self.integer else "offset 0"),
+                group=sql.SQL("having count(*) > 0" if together else "group by 1"),
             ).fetchall()
         )
 
@@ -269,11 +261,7 @@ class Reconciliation:
 
     def _live(self, wanted: Sequence[int] | None) -> sql.Composed:
         """Live rows that are not held: key, number, bucket, cursor, misfit."""
-        bucket = (
-            sql.SQL("{} / {}").format(self.parts["number"], sql.Literal(self.buckets.width))
-            if self.integer
-            else sql.SQL("{} & {}").format(self.parts["number"], sql.Literal(BUCKETS - 1))
-        )
+        bucket = self._bucket()
         conditions = [sql.SQL("l._valid_to is null").format()]
         if self._any_held():
             held = "not exists (select from amato_held as h where h.key = l.{key})"
@@ -286,11 +274,16 @@ class Reconciliation:
             " {misfit} as misfit from {raw} as l where {conditions}"
         ).format(**self.parts, bucket=bucket, conditions=sql.SQL(" and ").join(conditions))
 
+    def _bucket(self) -> sql.Composable:
+        number, width = self.parts["number"], self.buckets.width
+        if width is None:
+            return sql.SQL("0")
+        if width == 0:
+            return sql.SQL("{} & {}").format(number, sql.Literal(BUCKETS - 1))
+        return sql.SQL("{} / {}").format(number, sql.Literal(width))
+
     def _hash(self, alias: str) -> sql.SQL:
-        first = second = f"{alias}.number"
-        if not self.integer:
-            first, second = f"({first} & 2147483647)", f"(({second} >> 33) & 2147483647)"
-        return sql.SQL(pair_hash(first, second, f"{alias}.cursor"))
+        return sql.SQL(pair_hash(f"{alias}.number", f"{alias}.cursor"))
 
     def _any_held(self) -> bool:
         return bool(self._number("select count(*) from (select from amato_held limit 1) as h"))

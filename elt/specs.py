@@ -389,6 +389,7 @@ MONGO = (
 )
 
 SPECS: tuple[TableSpec, ...] = MYSQL + POSTGRES + MONGO
+BY_NAME: dict[str, TableSpec] = {spec.name: spec for spec in SPECS}
 
 _LARGE = (
     *("page_views", "events", "product_interactions", "search_queries", "transaction_items"),

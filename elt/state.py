@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -25,6 +26,24 @@ def read_watermark(conn: psycopg.Connection[Any], spec: TableSpec) -> Watermark 
     return None if row is None else (row[0], row[1])
 
 
+@dataclass(frozen=True)
+class LastLoad:
+    """The load of a table before this one: its night, and how the source differed."""
+
+    as_of: date
+    differences: tuple[str, ...]
+
+
+def last_load(conn: psycopg.Connection[Any], spec: TableSpec) -> LastLoad | None:
+    """The newest line of the table's log; None where it was never loaded."""
+    row = conn.execute(
+        "select as_of, differences from elt.load_log"
+        " where source_system = %s and source_table = %s order by log_id desc limit 1",
+        (spec.system, spec.name),
+    ).fetchone()
+    return None if row is None else LastLoad(row[0], tuple(row[1] or ()))
+
+
 def highest(
     conn: psycopg.Connection[Any], spec: TableSpec, read: sql.Identifier
 ) -> Watermark | None:
@@ -33,8 +52,9 @@ def highest(
         return None
     row = conn.execute(
         sql.SQL(
-            "select {cursor}::timestamp at time zone 'UTC', {key}::text from {read}"
-            " where {cursor} is not null order by {cursor} desc, {key} desc limit 1"
+            "select cursor::timestamp at time zone 'UTC', key::text from ("
+            " select {cursor} as cursor, {key} as key from {read}"
+            " where {cursor} is not null order by 1 desc, 2 desc limit 1) as highest"
         ).format(cursor=sql.Identifier(spec.cursor), key=sql.Identifier(spec.key.name), read=read)
     ).fetchone()
     return None if row is None else (row[0], row[1])

@@ -24,6 +24,8 @@ COMMANDS = {
     "docs": "write the dbt docs of the latest night",
     "run": "drive the whole chain",
 }
+# Columns that the table of the raw tables needs.
+FRESHNESS_WIDTH = 110
 
 
 def _age(seconds: float | None) -> str:
@@ -64,7 +66,10 @@ def show_freshness(tables: list[TableFreshness]) -> None:
         upto = f"{cursor:%Y-%m-%d %H:%M}" if cursor else ""
         figures = (f"{table.rows:,}", f"{table.rejected:,}", upto)
         shown.add_row(table.table, str(table.as_of), loaded, *figures)
-    Console().print(shown)
+    console = Console()
+    # In a narrower terminal, or in a pipe, whole columns would be cut away.
+    console.width = max(console.width, FRESHNESS_WIDTH)
+    console.print(shown)
 
 
 def is_whole(states: list[str]) -> bool:

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Brings a bare machine (Debian 12, git, make, Python 3.11) to a complete environment: system
-# packages, the Python environment .venv, and a MongoDB server. Safe to call again at any time;
-# what is there is left alone, what an interrupted call left half-made is repaired.
+# packages, the Python environment .venv, the compiled extension, and a MongoDB server. Safe to
+# call again at any time; what is there is left alone, what an interrupted call left half-made is
+# repaired.
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -175,6 +176,9 @@ install_mongod() {
     echo "$wanted" >"$stamp"
 }
 
+# The readers do without it where it does not compile.
+build_extension() { .venv/bin/python elt/native/build.py; }
+
 is_complete() {
     stamped .venv/.complete "$(stamp_of requirements.txt)" && .venv/bin/python -c '' 2>/dev/null &&
         stamped "$uv_env/.complete" "$(stamp_of "$bootstrap_requirements")"
@@ -189,6 +193,7 @@ main() {
     install_uv
     use_configured_index
     install_environment
+    build_extension
     install_mongod
 }
 

@@ -155,7 +155,10 @@ class Layout:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, in one step (never half a file)."""
+    """Write a file that only its owner may read, in one step (never half a file).
+
+    Unlike `report_pages.files`, it makes the file private before anything is in it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as handle:

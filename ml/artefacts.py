@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -92,18 +90,3 @@ def load(path: Path, expected_sha256: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ArtefactError(f"artefact {path} holds {type(content).__name__}, not a model")
     return content
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` so that `path` is either the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Process and thread keep two writers off each other's half-written file.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

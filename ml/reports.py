@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 import yaml
 
-from ml.artefacts import write_atomically
 from ml.catalogue import FAMILIES
 from ml.features import DATA_SOURCE
 from ml.standing import night_mark
 from report_pages import note_html, page_html, section_html, table_html
+from report_pages.files import replace_file
 
 _LAST_RUNS = """
 select distinct on (model) model, version, state, rows, coalesce(message, '')
@@ -34,8 +34,8 @@ def write_master_report(conn: psycopg.Connection, as_of: date, home: Path) -> tu
     folder = home / "reports" / "master"
     yaml_path, html_path = (folder / f"master_{as_of}.{suffix}" for suffix in ("yaml", "html"))
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-    write_atomically(yaml_path, text.encode())
-    write_atomically(html_path, master_html(content).encode())
+    replace_file(yaml_path, text)
+    replace_file(html_path, master_html(content))
     return yaml_path, html_path
 
 

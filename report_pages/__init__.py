@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
-import plotly.graph_objects as go
-import plotly.io as pio
-from plotly.offline import get_plotlyjs
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _STYLE = """
 :root { --ink: #1f2937; --soft: #6b7280; --line: #e5e7eb; --back: #f6f7f9; --accent: #2563eb; }
@@ -48,6 +48,8 @@ th:first-child, td:first-child, .words td, .words th { text-align: left; }
 
 def figure_html(figure: go.Figure, div_id: str) -> str:
     """Return a figure as a block of a page that loads Plotly itself, under a fixed id."""
+    import plotly.io as pio
+
     block = pio.to_html(
         figure,
         include_plotlyjs=False,
@@ -106,7 +108,11 @@ def page_html(
         f'<div class="fact"><b>{escape(value)}</b><span>{escape(name)}</span></div>'
         for name, value in facts
     )
-    script = f"<script>{get_plotlyjs()}</script>" if with_plots else ""
+    script = ""
+    if with_plots:
+        from plotly.offline import get_plotlyjs
+
+        script = f"<script>{get_plotlyjs()}</script>"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -32,6 +32,7 @@ from dags.stages.dbt_results import (
 from dags.stages.dbt_state import LAYERS, PROJECT_NAME, Layer, begin, finish, state_folder
 from dags.stages.gate import verdict_file
 from dags.stages.gate_builds import BUILD_LOCK, note_build
+from report_pages.files import replace_file
 
 __all__ = [
     "LAYERS",
@@ -139,10 +140,7 @@ def generate_docs(as_of: date, home: Path, warehouse_url: str, project: Path = P
             raise DbtFailedError(f"docs: dbt could not make them: {one_line(error)}")
         text = (home / "dbt" / "target" / "static_index.html").read_text(encoding="utf-8")
     page = home / "docs" / "index.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = page.with_name(f".index.{os.getpid()}.html")
-    unfinished.write_text(text.replace(TRACKER, "data:text/javascript,"), encoding="utf-8")
-    unfinished.replace(page)
+    replace_file(page, text.replace(TRACKER, "data:text/javascript,"))
     log.info("dbt docs: %s", page)
     return page
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import Any, Literal
 import psycopg
 
 from dags.stages.dbt_results import BUILT, ModelResult
+from report_pages.files import replace_file
 
 Layer = Literal["staging", "intermediate", "marts"]
 LAYERS: tuple[Layer, ...] = ("staging", "intermediate", "marts")
@@ -98,8 +98,4 @@ def _read(layer: Layer, home: Path) -> LastRun:
 
 
 def _write(layer: Layer, home: Path, run: LastRun) -> None:
-    folder = state_folder(layer, home)
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f".run.{os.getpid()}.json"
-    unfinished.write_text(json.dumps(asdict(run)), encoding="utf-8")
-    unfinished.replace(folder / "run.json")
+    replace_file(state_folder(layer, home) / "run.json", json.dumps(asdict(run)))

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml.windows import months_before
+from report_pages.files import replace_file
 
 if TYPE_CHECKING:
     import psycopg
@@ -73,7 +71,6 @@ def export_datasets(
     active = _days_since_activity(unified)
     recent = unified.filter([days <= _days(as_of, months) for days in active])
     folder = home / "datasets" / as_of.isoformat()
-    folder.mkdir(parents=True, exist_ok=True)
     files = [
         _file(folder / UNIFIED, unified, "every customer whom the shop knew on the night"),
         _file(folder / RECENT, recent, "of these, who bought or visited in the inference window"),
@@ -162,18 +159,19 @@ def _days(as_of: date, months: int) -> int:
 
 def _file(path: Path, table: pa.Table, description: str) -> dict[str, Any]:
     """Write a Parquet file; returns what the metadata say of it."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def write(unfinished: Path) -> None:
-        pq.write_table(table, unfinished, row_group_size=100_000, compression="zstd")
-
-    _replace(path, write)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=100_000, compression="zstd")
+    data = sink.getvalue().to_pybytes()
+    replace_file(path, data)
     return {
         "file": path.name,
         "description": description,
         "rows": len(table),
         "columns": table.num_columns,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(data).hexdigest(),
     }
 
 
@@ -246,25 +244,4 @@ def _metadata(
 def _write_yaml(path: Path, content: dict[str, Any]) -> None:
     import yaml
 
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    _replace(path, lambda unfinished: _write_text(unfinished, text))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-
-
-def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make the file beside its place, and put it there when it is whole."""
-    with _unfinished(path) as unfinished:
-        write(unfinished)
-        unfinished.replace(path)
-
-
-@contextmanager
-def _unfinished(path: Path) -> Iterator[Path]:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield unfinished
-    finally:
-        unfinished.unlink(missing_ok=True)
+    replace_file(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

@@ -34,6 +34,7 @@ from dags.stages.gate_records import (
 )
 from dags.stages.gate_scores import Score, scores_of
 from dags.stages.gate_suites import CHECKPOINT, PROJECT, Suite, read_suites
+from report_pages.files import replace_file
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -288,8 +289,6 @@ def write_verdict_file(home: Path, result: GateResult, scores: list[Score] | Non
 
     It is written whole, so that a reader sees the old or the new one.
     """
-    from dags.stages.gate_docs import replace_file
-
     path = verdict_file(home, result.as_of)
     if scores is None:
         told = json.loads(path.read_text(encoding="utf-8"))["scores"]

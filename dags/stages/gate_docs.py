@@ -7,10 +7,11 @@ itself, and any other thing that would be fetched from elsewhere is left out.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from pathlib import Path
+
+from report_pages.files import replace_file
 
 ASSETS = Path(__file__).resolve().parents[2] / "plugins" / "static" / "data_docs"
 FOLDER = "static/vendor"  # in the site
@@ -73,14 +74,6 @@ def rewrite(text: str, depth: int) -> str:
     text = _DARK_LOGO.sub(r"\1filter: invert(1)", text)
     text = _FAVICON.sub(f'href="{root}static/images/favicon.ico"', text)
     return _NEWSLETTER.sub("", text)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a whole file in one step, so that a reader sees the old or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def _copy_if_changed(source: str, target: str) -> str:

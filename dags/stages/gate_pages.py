@@ -11,10 +11,10 @@ from datetime import date
 from html import escape
 from pathlib import Path
 
-from dags.stages.gate_docs import replace_file
 from dags.stages.gate_outcomes import Outcome
 from dags.stages.gate_records import gravest_first
 from dags.stages.gate_suites import Suite
+from report_pages.files import replace_file
 
 # What GX says on every page, and where its first table begins.
 _GENERIC = (

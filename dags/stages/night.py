@@ -50,6 +50,18 @@ def latest_night() -> date:
     return as_of
 
 
+def past_night(as_of: date) -> bool:
+    """Whether a newer night was opened since: then only what keeps every night may be written.
+
+    Raises:
+        elt.nights.UnknownNightError: no such night was ever opened.
+    """
+    from elt.accounting import is_past
+
+    with warehouse("amato_loader") as conn:
+        return is_past(conn, as_of)
+
+
 def _broken_tasks() -> dict[str, str]:
     """The run's tasks that failed or could not run, with their states."""
     context = get_current_context()
@@ -68,15 +80,23 @@ def failure_message(broken: dict[str, str]) -> str:
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def write_run_page() -> None:
-    """Write the page that the UI opens from this run: its docs, verdict and reports."""
+    """Write the page that the UI opens from this run: its loads, docs, verdict and reports."""
     from dags.stages.run_pages import write_run_page as write
+    from elt.accounting import read_loads
+    from elt.nights import Night
 
     context = get_current_context()
+    loads = {}
+    loading = OPEN_NIGHT in context["dag"].task_ids
+    if opened := loading and context["ti"].xcom_pull(task_ids=OPEN_NIGHT):
+        with warehouse("amato_loader") as conn:
+            loads = read_loads(conn, Night.from_json(opened))
     write(
         Path(shared_home()),
         dag_id=context["dag"].dag_id,
         run_id=context["dag_run"].run_id,
         as_of=night_of_run(),
+        loads=loads,
     )
 
 

@@ -7,25 +7,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dags.stages.gate_docs import replace_file
+from report_pages.files import replace_file
 
 LONGEST_NAME = 200  # bytes; file systems take 255, and ".json" and a temporary suffix come on top
 
 
 @dataclass(frozen=True)
 class RunPage:
-    """A run, its night, and the reports (paths relative to AMATO_HOME) that the night has."""
+    """A run, its night, and the reports (paths relative to AMATO_HOME) that the night has.
+
+    ``loads`` is what the run's loads did, by raw table: see ``elt.accounting.read_loads``.
+    """
 
     dag_id: str
     run_id: str
     as_of: date
     reports: tuple[str, ...]
+    loads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def file_name(identifier: str) -> str:
@@ -49,12 +54,18 @@ def run_file(home: Path, dag_id: str, run_id: str) -> Path:
     return home / "runs" / file_name(dag_id) / f"{file_name(run_id)}.json"
 
 
-def write_run_page(home: Path, dag_id: str, run_id: str, as_of: date) -> Path:
-    """Record which reports a run's night has; returns the file.
+def write_run_page(
+    home: Path,
+    dag_id: str,
+    run_id: str,
+    as_of: date,
+    loads: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Path:
+    """Record what a run loaded, and which reports its night has; returns the file.
 
     Writing it again, after more of the run was done, replaces it.
     """
-    page = RunPage(dag_id, run_id, as_of, tuple(reports_of(home, as_of)))
+    page = RunPage(dag_id, run_id, as_of, tuple(reports_of(home, as_of)), loads or {})
     path = run_file(home, dag_id, run_id)
     content = asdict(page) | {"as_of": as_of.isoformat()}
     replace_file(path, json.dumps(content, indent=2) + "\n")
@@ -72,6 +83,7 @@ def read_run_page(home: Path, dag_id: str, run_id: str) -> RunPage | None:
         run_id=content["run_id"],
         as_of=date.fromisoformat(content["as_of"]),
         reports=tuple(content["reports"]),
+        loads=content.get("loads", {}),  # pages of older versions have none
     )
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from data_generators.args import DEFAULT_DAYS, WorldArgs
 from data_generators.company.customers import Customers
 from data_generators.company.orders import Orders
+from data_generators.groups import within
 from data_generators.randomness import Draws
 from data_generators.timeline import DAY, GROWTH, Timeline, second_of_day
 
@@ -117,8 +118,8 @@ def before_registration(draws: Draws, people: Customers, timeline: Timeline) -> 
     """
     comes = np.flatnonzero(draws("before").chance(VISITS_BEFORE, np.arange(len(people))))
     number = 1 + draws("before.number").poisson(MORE_VISITS_BEFORE, comes)
-    person = np.repeat(comes, number)
-    nth = np.arange(len(person)) - np.repeat(np.cumsum(number) - number, number)
+    of, nth = within(number)
+    person = comes[of]
     # More of them shortly before the registration.
     back = 1 + np.floor(DAYS_BEFORE * draws("before.day").uniform(person, nth) ** 1.5)
     day = people.registered[person].astype("datetime64[D]") - back.astype("timedelta64[D]")

@@ -17,6 +17,7 @@ from data_generators.args import WorldArgs
 from data_generators.company.catalogue import Catalogue
 from data_generators.company.customers import Customers
 from data_generators.company.orders import Lines, Orders
+from data_generators.groups import first_rows, within
 from data_generators.randomness import Draws
 from data_generators.timeline import Timeline
 
@@ -120,9 +121,8 @@ def make_lines(
     """
     draws = Draws(args.seed, "baskets")
     key, number = orders.key[which], orders.lines[which]
-    first = np.cumsum(number) - number
-    of = np.repeat(np.arange(len(which)), number)
-    line = np.arange(len(of)) - first[of]
+    first = first_rows(number)
+    of, line = within(number)
     sensitivity = customers.price_sensitivity[orders.customer[which]]
     drawn = _draw(draws, key[of], line, sensitivity[of])
     coupon = draws("coupon").chance(COUPON_SHARE, key)

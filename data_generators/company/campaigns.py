@@ -15,6 +15,7 @@ import numpy.typing as npt
 from data_generators.args import DEFAULT_DAYS, WorldArgs
 from data_generators.company.customers import CHANNELS
 from data_generators.defects.numbering import entities
+from data_generators.groups import within
 from data_generators.randomness import Draws
 from data_generators.timeline import DAY, GROWTH, Timeline, day_intensity
 
@@ -161,8 +162,8 @@ def _added_plan(
     days = np.arange(args.end.astype("datetime64[D]"), timeline.until.astype("datetime64[D]"))
     number = days.astype(np.int64)
     many = draws("count").poisson(base / args.days, number)
-    day = np.repeat(number, many)
-    nth = np.arange(len(day)) - np.repeat(np.cumsum(many) - many, many)
+    of, nth = within(many)
+    day = number[of]
     date = day.astype("datetime64[D]")
     created = date.astype("datetime64[s]") + _office_hours(draws, day, nth)
     starts = date + draws("lead").integers(1, 8, day, nth)

@@ -13,6 +13,7 @@ from scipy import special
 from data_generators.args import DEFAULT_DAYS, WorldArgs
 from data_generators.company import bgnbd
 from data_generators.defects.numbering import entities, half_up
+from data_generators.groups import within
 from data_generators.randomness import Draws
 from data_generators.timeline import DAY, GROWTH, Timeline, acquired_by, second_of_day
 
@@ -188,8 +189,7 @@ def _added(draws: Draws, args: WorldArgs, timeline: Timeline) -> Array:
     daily = ends_with / timeline.cumulative[first] * timeline.intensity[first:] * DAY
     day = args.end.astype("datetime64[D]") + np.arange(len(daily))
     number = draws("added").poisson(daily, day.astype(np.int64))
-    of = np.repeat(np.arange(len(number)), number)
-    nth = np.arange(len(of)) - np.repeat(np.cumsum(number) - number, number)
+    of, nth = within(number)
     part = (nth + draws("added.share").uniform(day.astype(np.int64)[of], nth)) / number[of]
     return np.asarray(day[of].astype("datetime64[s]") + second_of_day(part))
 

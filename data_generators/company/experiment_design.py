@@ -15,6 +15,7 @@ from data_generators.args import WorldArgs
 from data_generators.company.campaigns import Campaigns, run_factor
 from data_generators.company.customers import DEVICES
 from data_generators.defects.numbering import entities, half_up
+from data_generators.groups import within
 from data_generators.randomness import Draws
 from data_generators.timeline import Timeline
 
@@ -178,8 +179,8 @@ def _added_plan(
     days = np.arange(args.end.astype("datetime64[D]"), timeline.until.astype("datetime64[D]"))
     number = days.astype(np.int64)
     many = draws("count").poisson(base / args.days, number)
-    day = np.repeat(number, many)
-    nth = np.arange(len(day)) - np.repeat(np.cumsum(many) - many, many)
+    of, nth = within(many)
+    day = number[of]
     key = draws("key").keys(day, nth)
     starts = day.astype("datetime64[D]")
     length = _lengths(args, draws, key)

@@ -16,6 +16,7 @@ from data_generators.args import DEFAULT_DAYS, WorldArgs
 from data_generators.company.catalogue import Catalogue
 from data_generators.company.customers import ORDERS, Customers
 from data_generators.company.orders import FURTHER_LINES, Lines, Orders
+from data_generators.groups import within
 from data_generators.randomness import Draws
 from data_generators.timeline import DAY, Timeline
 
@@ -110,8 +111,7 @@ def make_payments(args: WorldArgs, orders: Orders, which: Array) -> Payments:
     # Attempts by inversion: n failures with chance FAILS_FIRST * FAILS_AGAIN^(n - 1) or more.
     edges = FAILS_FIRST * FAILS_AGAIN ** np.arange(MOST_FAILURES)
     failures = (draws("failures").uniform(key)[:, None] < edges).sum(axis=1)
-    of = np.repeat(np.arange(len(which)), failures + 1)
-    attempt = np.arange(len(of)) - (np.cumsum(failures + 1) - failures - 1)[of]
+    of, attempt = within(failures + 1)
     before = failures[of] - attempt  # attempts that still follow
     keys, person = key[of], customer[of]
     gaps = np.stack([draws("retry").integers(*RETRY_SECONDS, key, n) for n in range(MOST_FAILURES)])

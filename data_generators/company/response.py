@@ -11,6 +11,7 @@ from data_generators.args import DEFAULT_DAYS, WorldArgs
 from data_generators.company import bgnbd
 from data_generators.company.campaigns import Campaigns, CausedOrders, Response
 from data_generators.company.customers import CHANNELS, Customers, rate_factor
+from data_generators.groups import within
 from data_generators.randomness import Draws
 from data_generators.timeline import Timeline, second_of_day
 
@@ -94,8 +95,8 @@ def cause_orders(
     channels, days = response.expected.shape
     channel, day = (axis.reshape(-1) for axis in np.indices((channels, days)))
     many = draws("count").poisson(response.expected.reshape(-1), channel, day)
-    channel, day = np.repeat(channel, many), np.repeat(day, many)
-    nth = np.arange(len(day)) - np.repeat(np.cumsum(many) - many, many)
+    of, nth = within(many)
+    channel, day = channel[of], day[of]
     key = draws("key").keys(channel, day, nth)
     second = second_of_day(draws("moment").uniform(key))
     placed = timeline.start + (day * 86_400 + second).astype("timedelta64[s]")

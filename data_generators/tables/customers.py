@@ -21,7 +21,7 @@ from data_generators.tables.keys import chunks, latest, numbered, texts
 from data_generators.tables.people import Pools, local_part, pools
 from data_generators.tables.rows import Coded, Column, Rows
 from data_generators.timeline import DAY
-from elt.specs import MYSQL, TableSpec
+from elt.specs import BY_NAME
 
 if TYPE_CHECKING:
     from data_generators.company.world import World
@@ -40,7 +40,6 @@ CHANGES = 8
 #: Of the customers that dropped out, the share that closes its account, and when.
 CLOSES, CLOSES_AFTER_DAYS, CLOSES_WITHIN_DAYS = 0.4, 90, 60
 INTEREST = 0.3
-_SPECS: dict[str, TableSpec] = {spec.name: spec for spec in MYSQL}
 
 
 def customers(world: World) -> Iterator[Rows]:
@@ -157,7 +156,7 @@ def _customers(world: World, drawn: Pools, which: Ints) -> Rows:
         "updated_at": history.changed,
     }
     return Rows(
-        _SPECS["customers"],
+        BY_NAME["customers"],
         which,
         columns,
         made=registered,
@@ -204,7 +203,7 @@ def _demographics(world: World, jobs: list[str], which: Ints) -> Rows:
         "updated_at": changed,
     }
     return Rows(
-        _SPECS["customer_demographics"],
+        BY_NAME["customer_demographics"],
         which,
         columns,
         made=registered,

@@ -44,6 +44,11 @@ def texts(values: list[Any]) -> Array:
     return array
 
 
+def never(count: int) -> Array:
+    """Times that have not come: NaT, for ``count`` rows."""
+    return np.full(count, np.datetime64("NaT", "s"))
+
+
 def latest(times: Array, before: Array) -> tuple[Array, Array]:
     """Of rising times [rows x slots]: how many lie before ``before``, and the last of those.
 

@@ -18,10 +18,10 @@ from data_generators.company.customers import CHANNELS
 from data_generators.company.orders import INCREMENTAL, ORGANIC
 from data_generators.company.response import pick_by_spend
 from data_generators.randomness import Draws
-from data_generators.tables.keys import chunks, numbered, texts
+from data_generators.tables.keys import chunks, never, numbered, texts
 from data_generators.tables.rows import Coded, Column, Rows
 from data_generators.timeline import DAY
-from elt.specs import POSTGRES
+from elt.specs import BY_NAME
 
 if TYPE_CHECKING:
     from data_generators.company.world import World
@@ -41,7 +41,6 @@ CAMPAIGN_STATUSES = ("planned", "active", "completed")
 TEST_STATUSES = ("running", "completed")
 TESTED = ("headline", "image", "offer")
 VARIANTS_B = ("shorter", "bolder", "with a discount")
-_SPECS = {spec.name: spec for spec in POSTGRES}
 
 
 def campaigns(world: World) -> Iterator[Rows]:
@@ -69,7 +68,7 @@ def campaigns(world: World) -> Iterator[Rows]:
         "created_at": plan.created,
         "updated_at": changed,
     }
-    yield Rows(_SPECS["campaigns"], number, columns, plan.created, changed, _never(len(number)))
+    yield Rows(BY_NAME["campaigns"], number, columns, plan.created, changed, never(len(number)))
 
 
 @dataclass(frozen=True)
@@ -180,12 +179,12 @@ def _performance(world: World, reports: _Reports, number: Ints) -> Rows:
     }
     changed = made + (reports.restated[number] - day).astype("timedelta64[D]")
     return Rows(
-        _SPECS["campaign_performance"],
+        BY_NAME["campaign_performance"],
         number,
         columns,
         made,
         changed,
-        _never(len(number)),
+        never(len(number)),
         parents={"campaigns": campaign},
     )
 
@@ -214,12 +213,12 @@ def ab_tests(world: World) -> Iterator[Rows]:
         "updated_at": changed,
     }
     yield Rows(
-        _SPECS["ab_tests"],
+        BY_NAME["ab_tests"],
         number,
         columns,
         created,
         changed,
-        _never(len(number)),
+        never(len(number)),
         parents={"campaigns": tests.campaign},
     )
 
@@ -259,18 +258,14 @@ def ab_test_results(world: World) -> Iterator[Rows]:
         "created_at": made,
     }
     yield Rows(
-        _SPECS["ab_test_results"],
+        BY_NAME["ab_test_results"],
         number,
         columns,
         made,
         changed,
-        _never(len(number)),
+        never(len(number)),
         parents={"ab_tests": test},
     )
-
-
-def _never(count: int) -> Array:
-    return np.full(count, np.datetime64("NaT", "s"))
 
 
 def _noise(draws: Draws, spread: float, *keys: Any) -> Array:

@@ -15,7 +15,7 @@ from data_generators.company.orders import STATUSES, Lines
 from data_generators.randomness import Draws
 from data_generators.tables.keys import chunks, numbered
 from data_generators.tables.rows import Coded, Column, Rows
-from elt.specs import MYSQL
+from elt.specs import BY_NAME
 
 if TYPE_CHECKING:
     from data_generators.company.world import World
@@ -27,7 +27,6 @@ PAYMENT_METHODS = ("card", "paypal", "transfer", "gift_card")
 PAYMENT_WEIGHTS = (6, 3, 1, 1)
 #: The share of orders that goes to another country than the customer's.
 ABROAD = 0.03
-_SPECS = {spec.name: spec for spec in MYSQL}
 
 
 def transactions(world: World) -> Iterator[Rows]:
@@ -91,7 +90,7 @@ def _transactions(world: World, which: Ints) -> Rows:
         "updated_at": changed,
     }
     return Rows(
-        _SPECS["transactions"],
+        BY_NAME["transactions"],
         which,
         columns,
         made=placed,
@@ -121,7 +120,7 @@ def _items(world: World, which: Ints, first: Ints) -> Rows:
         "updated_at": placed,
     }
     return Rows(
-        _SPECS["transaction_items"],
+        BY_NAME["transaction_items"],
         number,
         columns,
         made=placed,

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from data_generators.args import DEFAULT_DAYS
 from data_generators.company.customers import SEGMENTS
 from data_generators.randomness import Draws
-from data_generators.tables.keys import CHUNK, numbered, texts
+from data_generators.tables.keys import CHUNK, never, numbered, texts
 from data_generators.tables.rows import Coded, Column, Rows
 from data_generators.timeline import DAY
-from elt.specs import MYSQL
+from elt.specs import BY_NAME
 
 if TYPE_CHECKING:
     from data_generators.company.world import World
@@ -35,7 +35,6 @@ ACCURACY = 0.85
 ROWS = 10_000
 #: Days from the registration to the first score, and between reviews, in a default history.
 FIRST_DAYS, REVIEW_DAYS = 45, 60
-_SPECS = {spec.name: spec for spec in MYSQL}
 
 
 def customer_segments(world: World) -> Iterator[Rows]:
@@ -53,8 +52,7 @@ def customer_segments(world: World) -> Iterator[Rows]:
         "created_at": made,
         "updated_at": made,
     }
-    never = np.full(len(number), np.datetime64("NaT", "s"))
-    yield Rows(_SPECS["customer_segments"], number, columns, made, made, never)
+    yield Rows(BY_NAME["customer_segments"], number, columns, made, made, never(len(number)))
 
 
 def customer_segment_mapping(world: World) -> Iterator[Rows]:
@@ -74,7 +72,7 @@ def customer_segment_mapping(world: World) -> Iterator[Rows]:
             "created_at": at[part],
         }
         yield Rows(
-            _SPECS["customer_segment_mapping"],
+            BY_NAME["customer_segment_mapping"],
             np.arange(start, start + len(keys[0])),
             columns,
             made=at[part],

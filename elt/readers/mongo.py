@@ -13,13 +13,16 @@ from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
+from pymongo.cursor import CursorType
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
-from elt.batch import Batch, Window
-from elt.digest import FLOOR, Buckets, Digest
+from elt.batch import Batch, SourceError, Window
+from elt.digest import FLOOR, HASHED, Buckets, Digest
 from elt.documents import key_value
 from elt.readers.mongo_documents import DocumentConverter, only_id
-from elt.readers.mongo_keys import Digester, PairReader, Pairs, in_buckets
+from elt.readers.mongo_keys import Digester, KeySet, PairReader, Pairs, in_buckets
+from elt.readers.mongo_stream import ReplyStream
 from elt.readers.snapshot import SourceColumn
 from elt.specs import TableSpec
 
@@ -30,6 +33,10 @@ BATCH_SIZE = 1_000
 PAIRS_AT_ONCE = 20_000
 KEYS_AT_ONCE = 1_000
 SAMPLE = 500
+_SNAPSHOT_TOO_OLD = 239
+
+# An index with one of these lacks documents, has another order, or cannot be asked for.
+_UNFIT = {"sparse", "partialFilterExpression", "collation", "hidden"}
 
 Filter = Mapping[str, Any]
 
@@ -48,9 +55,21 @@ def snapshot(client: Database[Any], spec: TableSpec, end: datetime) -> Iterator[
     A missing collection is an empty one: MongoDB makes them with the first document. On a
     replica set (or through mongos) all reads see the same snapshot; a stand-alone server
     has none.
+
+    Raises:
+        SourceError: the server does not keep snapshots for as long as the read takes.
     """
-    with _session(client) as session:
-        yield MongoSnapshot(client[spec.name], session, spec, end)
+    try:
+        with _session(client) as session:
+            yield MongoSnapshot(client[spec.name], session, spec, end)
+    except OperationFailure as error:
+        if error.code != _SNAPSHOT_TOO_OLD:
+            raise
+        raise SourceError(
+            f"collection {spec.name!r} in MongoDB database {client.name!r}: reading it takes "
+            "longer than the server keeps a snapshot (300 s unless set): raise its parameter "
+            "minSnapshotHistoryWindowInSeconds, then run the task again"
+        ) from error
 
 
 def _session(client: Database[Any]) -> Any:
@@ -66,6 +85,7 @@ class MongoSnapshot:
     """One collection in a session's snapshot; see :class:`elt.readers.snapshot.Snapshot`."""
 
     columns: tuple[SourceColumn, ...] | None = None
+    first_buckets = HASHED
 
     def __init__(
         self, collection: Collection[Any], session: Any, spec: TableSpec, end: datetime
@@ -77,9 +97,10 @@ class MongoSnapshot:
         self.end = end.astimezone(UTC).replace(tzinfo=None)
         self.converter = DocumentConverter(spec)
         self.nameless: list[bytes] = []
+        self.left_out = KeySet(())
         self.index: str | None = None
         for name, index in collection.index_information(session=None).items():
-            if index["key"] == [(self.cursor, 1), ("_id", 1)] and not index.get("sparse"):
+            if index["key"] == [(self.cursor, 1), ("_id", 1)] and not index.keys() & _UNFIT:
                 self.index = name
 
     @property
@@ -144,13 +165,18 @@ class MongoSnapshot:
                 for reply in cursor:
                     yield from self.converter.batches(reply)
 
+    def leave_out(self, keys: Sequence[str]) -> int:
+        """All: to look into buckets of hashes is to read the keys of the whole collection."""
+        self.left_out = KeySet(keys)
+        return len(keys)
+
     def buckets(self, low: int | None, high: int | None) -> Buckets:
         """Texts are divided by their hash."""
-        return Buckets(0)
+        return HASHED
 
     def digest(self, buckets: Buckets) -> Digest:
         """The digest of the collection, from a stream of its keys and cursors."""
-        reader, digester = PairReader(self.cursor, self.end), Digester()
+        reader, digester = PairReader(self.cursor, self.end, self.left_out), Digester()
         for pairs in self._pairs(reader):
             digester.add(pairs)
         self.nameless = reader.nameless
@@ -158,7 +184,7 @@ class MongoSnapshot:
 
     def pairs(self, buckets: Buckets, wanted: Sequence[int]) -> Iterator[bytes]:
         """Keys and cursors of the documents in the wanted buckets."""
-        for pairs in self._pairs(PairReader(self.cursor, self.end)):
+        for pairs in self._pairs(PairReader(self.cursor, self.end, self.left_out)):
             yield pairs.lines(in_buckets(pairs, wanted))
 
     def _pairs(self, reader: PairReader) -> Iterator[Pairs]:
@@ -173,8 +199,16 @@ class MongoSnapshot:
     def _find(
         self, where: Any, projection: Filter | None = None, hint: Any = None, **more: Any
     ) -> Iterator[bytes]:
-        cursor = self.collection.find_raw_batches(
-            where, projection, session=self.session, hint=hint, **more
+        # The server sends one reply after the other and waits for no question; mongos does not.
+        asked = "limit" in more or self.collection.database.client.is_mongos
+        cursor = ReplyStream(
+            self.collection,
+            where,
+            projection,
+            session=self.session,
+            hint=hint,
+            cursor_type=CursorType.NON_TAILABLE if asked else CursorType.EXHAUST,
+            **more,
         )
         with cursor:
             yield from cursor

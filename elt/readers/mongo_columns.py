@@ -31,7 +31,11 @@ _TYPES: dict[str, frozenset[type]] = {
     **dict.fromkeys(INT_BITS, frozenset({int, Int64})),
     "timestamptz": frozenset({datetime}),
     "jsonb": frozenset({dict, list}),
+    "boolean": frozenset({bool}),
+    "double precision": frozenset({float}),
 }
+_BOOLS = {True: "t", False: "f", None: "\\N"}
+_NO_FLOATS = frozenset({"nan", "inf", "-inf", "-0.0"})
 
 
 class ColumnJoiner:
@@ -94,7 +98,13 @@ def _writer(raw_type: str) -> Write:
     if raw_type in INT_BITS:
         limit = 1 << (INT_BITS[raw_type] - 1)
         return lambda column, nulls: _write_ints(column, nulls, limit)
-    return {"timestamptz": _write_dates, "jsonb": _write_nested}.get(raw_type, _write_texts)
+    writers: dict[str, Write] = {
+        "timestamptz": _write_dates,
+        "jsonb": _write_nested,
+        "boolean": _write_bools,
+        "double precision": _write_floats,
+    }
+    return writers.get(raw_type, _write_texts)
 
 
 def _write_texts(column: Sequence[Any], nulls: bool) -> Sequence[str]:
@@ -111,6 +121,15 @@ def _write_ints(column: Sequence[Any], nulls: bool, limit: int) -> Sequence[str]
 def _write_dates(column: Sequence[Any], nulls: bool) -> Sequence[str]:
     # Without a zone: the warehouse's session is in UTC.
     return _split(orjson.dumps(column).replace(b'"', b""))
+
+
+def _write_bools(column: Sequence[Any], nulls: bool) -> Sequence[str]:
+    return [_BOOLS[value] for value in column]
+
+
+def _write_floats(column: Sequence[Any], nulls: bool) -> Sequence[str] | None:
+    texts = ["\\N" if value is None else repr(value) for value in column]
+    return None if _NO_FLOATS.intersection(texts) else texts
 
 
 def _write_nested(column: Sequence[Any], nulls: bool) -> Sequence[str] | None:

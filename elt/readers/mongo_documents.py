@@ -15,6 +15,7 @@ from elt import batch as limits
 from elt.batch import Batch, Rejected, rejected
 from elt.documents import DocumentFit, document_fit_for, escape_text, key_text, raw_type_of
 from elt.extended_json import canonical
+from elt.native import copier
 from elt.readers.mongo_columns import ColumnJoiner
 from elt.specs import TableSpec
 
@@ -39,23 +40,32 @@ class DocumentConverter:
             (column.name, document_fit_for(column.type)) for column in spec.columns
         )
         self.declared = frozenset(column.name for column in spec.all_columns)
+        self.columns = tuple((column.name, column.type) for column in spec.all_columns)
+        self.copy_lines = copier()
         self.joiner = ColumnJoiner(spec)
         self.undeclared: defaultdict[str, set[str | None]] = defaultdict(set)
 
     def batches(self, reply: bytes) -> Iterator[Batch]:
-        """One batch a reply; documents one by one where it is large or cannot be decoded."""
-        if len(reply) <= limits.BATCH_BYTES:
-            try:
-                documents = bson.decode_all(reply, _OPTIONS)
-            except InvalidBSON:
-                pass
-            else:
-                yield self._batch(documents, [])
-                return
+        """Batches of bounded size: of ordinary documents, then of those that need a closer look."""
         for part in _parts(reply):
-            yield self._one_by_one(part)
+            copied = self.copy_lines(part, self.columns) if self.copy_lines else None
+            if copied is None:
+                yield self._decoded(part)
+                continue
+            data, rows, odd = copied
+            if rows:
+                yield Batch(rows, data)
+            if odd:
+                yield self._decoded(b"".join(odd))
 
-    def _one_by_one(self, raws: list[bytes]) -> Batch:
+    def _decoded(self, part: bytes) -> Batch:
+        try:
+            documents = bson.decode_all(part, _OPTIONS)
+        except InvalidBSON:
+            return self._one_by_one(_documents(part))
+        return self._batch(documents, [])
+
+    def _one_by_one(self, raws: Iterator[bytes]) -> Batch:
         documents: list[Document] = []
         broken: list[Rejected] = []
         for raw in raws:
@@ -135,18 +145,30 @@ def _value_size(raw: bytes, type_: int, at: int) -> int:
     return int(length) + _LENGTH_FIRST[type_]
 
 
-def _parts(reply: bytes) -> Iterator[list[bytes]]:
-    """Cut a reply into its documents, in groups of bounded size."""
-    start, group, size = 0, list[bytes](), 0
+def _parts(reply: bytes) -> Iterator[bytes]:
+    """Cut a reply, between documents, where it is large."""
+    if len(reply) <= limits.BATCH_BYTES:
+        yield reply
+        return
+    group, size = list[bytes](), 0
+    for raw in _documents(reply):
+        group.append(raw)
+        size += len(raw)
+        if size >= limits.BATCH_BYTES:
+            yield b"".join(group)
+            group, size = [], 0
+    if group:
+        yield b"".join(group)
+
+
+def _documents(reply: bytes) -> Iterator[bytes]:
+    start = 0
     while start < len(reply):
         (length,) = struct.unpack_from("<i", reply, start)
-        group.append(reply[start : start + length])
+        if not 0 < length <= len(reply) - start:
+            raise InvalidBSON("a reply that is not made of whole documents")
+        yield reply[start : start + length]
         start += length
-        size += length
-        if size >= limits.BATCH_BYTES:
-            yield group
-            group, size = [], 0
-    yield group
 
 
 def _broken_key(raw: bytes) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -24,11 +24,11 @@ from elt import batch as limits
 from elt.batch import escape
 from elt.digest import (
     BUCKETS,
-    FACTOR_CURSOR,
-    FACTOR_KEY,
+    FACTOR,
     FLOOR,
     ORIGIN,
     PRIME,
+    SMALL_PRIME,
     Digest,
 )
 from elt.documents import key_text
@@ -81,16 +81,45 @@ class _Shape:
         return table[:, one : one + self.first], table[:, two : two + self.second]
 
 
+class KeySet:
+    """Some keys, to be found among many by their hashes."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        """``keys`` as texts."""
+        lengths: defaultdict[int, list[bytes]] = defaultdict(list)
+        for key in keys:
+            lengths[len(key.encode())].append(key.encode())
+        tables = (
+            np.frombuffer(b"".join(group), np.uint8).reshape(len(group), length)
+            for length, group in lengths.items()
+        )
+        self.hashes = np.concatenate([np.zeros(0, np.int64), *map(hash_texts, tables)])
+        self.buckets = np.zeros(BUCKETS, np.bool_)
+        self.buckets[self.hashes & (BUCKETS - 1)] = True
+
+    def without(self, pairs: Pairs) -> Pairs:
+        """The pairs whose keys are none of these."""
+        if not len(self.hashes):
+            return pairs
+        hashes = pairs.hashes()
+        # Few of the pairs share a bucket with one of few keys.
+        (near,) = np.nonzero(self.buckets[hashes & (BUCKETS - 1)])
+        found = near[np.isin(hashes[near], self.hashes)]
+        return Pairs(np.delete(pairs.keys, found, axis=0), np.delete(pairs.cursors, found))
+
+
 @dataclass
 class PairReader:
     """Reads replies that hold ``_id`` and, if there is one, the cursor field.
 
-    Pairs at or after ``end`` are left out. ``nameless`` gathers the ``_id`` elements, as BSON
-    documents, that no key can stand for: null, too long, or not decodable.
+    Pairs at or after ``end``, and those of the keys ``left_out``, are passed over. ``nameless``
+    gathers the ``_id`` elements, as BSON documents, that no key can stand for: null, too long,
+    or not decodable.
     """
 
     cursor: str | None
     end: datetime
+    left_out: KeySet = field(default_factory=lambda: KeySet(()))
     nameless: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -112,12 +141,12 @@ class PairReader:
             return
         arrays = self._uniform(reply)
         if arrays is None:
-            yield from self._decoded(reply)
+            yield from map(self.left_out.without, self._decoded(reply))
             return
         ids, milliseconds = arrays
         below = milliseconds < self.end_ms
         keys = _HEX[ids[below]].view(np.uint8)
-        yield Pairs(keys, _numbers(milliseconds[below]))
+        yield self.left_out.without(Pairs(keys, _numbers(milliseconds[below])))
 
     def _uniform(self, reply: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
         if self.cursor is None or len(reply) % self.size:
@@ -178,10 +207,9 @@ class Digester:
     def add(self, pairs: Pairs) -> None:
         """Take these pairs in."""
         keys = pairs.hashes()
-        first, second = keys & 0x7FFFFFFF, (keys >> 33) & 0x7FFFFFFF
-        cursors = pairs.cursors % PRIME
-        left = ((first % PRIME + PRIME) * FACTOR_KEY + cursors) % PRIME
-        right = (second % PRIME + PRIME + cursors * FACTOR_CURSOR) % PRIME
+        # As the servers do, fmod cuts towards zero.
+        left = np.fmod(np.fmod(keys, PRIME) * FACTOR + pairs.cursors, PRIME)
+        right = np.fmod(keys, SMALL_PRIME) + SMALL_PRIME
         buckets = keys & (BUCKETS - 1)
         self.rows += np.bincount(buckets, minlength=BUCKETS)
         np.bitwise_xor.at(self.sums, buckets, (left * right).view(np.uint64))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from elt.batch import Batch, Window
 from elt.digest import Buckets
-from elt.readers.rows import Row, require_table
+from elt.readers.rows import Row, chunks, require_table
 from elt.readers.snapshot import SourceColumn
 from elt.readers.sql import SqlSnapshot, fetch_rows, numbers
 from elt.specs import TableSpec
@@ -18,8 +18,6 @@ from elt.values import Kind
 # An open MySQLdb.connections.Connection: its stubs leave half of its methods untyped.
 Connection: TypeAlias = Any
 
-# Where columns have no useful limit: few enough for rows of the largest size.
-FETCH_LARGE = 20
 PAIRS_AT_ONCE = 20_000
 _ROW_LIMIT = 65_535
 
@@ -96,7 +94,11 @@ def snapshot(client: Connection, spec: TableSpec, end: datetime) -> Iterator[MyS
         )
         columns = [_column(*row[:6]) for row in described]
         require_table(spec, columns, f"MySQL database {name!r} at {client.get_host_info()}")
-        yield MySQLSnapshot(client, spec, end, columns, described)
+        opened = MySQLSnapshot(client, spec, end, columns, described)
+        try:
+            yield opened
+        finally:
+            opened.give_up()
     finally:
         client.converter = converter
         client.rollback()
@@ -120,7 +122,8 @@ class MySQLSnapshot(SqlSnapshot):
         self.client = client
         self.types = {row[0]: row[1] for row in described}
         widths = [row[6] or 0 for row in described if row[1] != "bit"]
-        self.fetch = fetch_rows(sum(widths)) if max(widths) <= _ROW_LIMIT else FETCH_LARGE
+        # Where columns have no useful limit, one row after the other.
+        self.fetch = fetch_rows(sum(widths)) if max(widths) <= _ROW_LIMIT else 1
 
     def quote(self, name: str) -> str:
         """A quoted identifier."""
@@ -154,16 +157,20 @@ class MySQLSnapshot(SqlSnapshot):
     def stream(self, columns: Sequence[SourceColumn], where: str) -> Iterator[Sequence[Row]]:
         """Rows as the server sends them, fetched as it sends them."""
         expressions = [self._expression(column.name) for column in columns]
-        yield from self._chunks(expressions, where, self.fetch)
+        answer = self.answering(self._chunks(expressions, where, self.fetch))
+        if self.fetch > 1:
+            yield from answer
+        else:
+            yield from chunks(row for rows in answer for row in rows)
 
     def lines(self, columns: Sequence[str], where: str) -> Iterator[bytes]:
         """Rows of numbers."""
-        for rows in self._chunks(columns, where, PAIRS_AT_ONCE):
+        for rows in self.answering(self._chunks(columns, where, PAIRS_AT_ONCE)):
             yield numbers(rows)
 
     def _chunks(
         self, expressions: Sequence[str], where: str, count: int
-    ) -> Iterator[Sequence[Row]]:
+    ) -> Generator[Sequence[Row]]:
         converter, self.client.converter = self.client.converter, {}
         try:
             select = f"select {', '.join(expressions)} from {self.table} where {where}"

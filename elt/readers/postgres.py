@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
+from elt import batch as limits
 from elt.batch import Batch, Window, unescape
 from elt.digest import Buckets, postgres_cursor
-from elt.readers.rows import Row, chunks, require_table
+from elt.readers.rows import Row, chunks, is_utf8, require_table
 from elt.readers.snapshot import SourceColumn
 from elt.readers.sql import SqlSnapshot
 from elt.specs import TableSpec
@@ -74,6 +75,7 @@ def snapshot(
     """
     with client.transaction():
         client.execute("set transaction isolation level repeatable read, read only")
+        _keep(client, spec)
         for name, value in _SETTINGS.items():
             client.execute("select set_config(%s, %s, true)", (name, value))
         columns = _columns(client, spec)
@@ -81,7 +83,11 @@ def snapshot(
         require_table(
             spec, columns, f"PostgreSQL database {info.dbname!r} at {info.host}:{info.port}"
         )
-        yield PostgresSnapshot(client, spec, end, columns)
+        opened = PostgresSnapshot(client, spec, end, columns)
+        try:
+            yield opened
+        finally:
+            opened.give_up()
 
 
 class PostgresSnapshot(SqlSnapshot):
@@ -125,6 +131,43 @@ class PostgresSnapshot(SqlSnapshot):
         """The rows of a short answer."""
         return self.client.execute(query.encode()).fetchall()
 
+    def _batches(self, where: str) -> Iterator[Batch]:
+        """Rows that need no treatment pass as the source's COPY wrote them.
+
+        The server marks the others: see :meth:`_needs_treatment`. A chunk with one of them is
+        taken apart.
+        """
+        layout = self.converter.layout
+        if not layout.plain or any(column.raw_type == "numeric" for column in layout.columns):
+            yield from super()._batches(where)
+            return
+        names = [self.quote(column.name) for column in layout.columns]
+        mark = f"case when {self._needs_treatment(layout.columns)} then 1 end"
+        for data in self._chunks(", ".join([*names, mark]), where):
+            rows = data.count(b"\n")
+            if data.count(b"\t\\N\n") == rows and len(data) <= limits.ROW_BYTES and is_utf8(data):
+                yield Batch(rows, data)
+                continue
+            lines = data[:-1].split(b"\n")
+            yield self.converter.batch(
+                [tuple(map(unescape, line.split(b"\t")[:-1])) for line in lines]
+            )
+
+    def _needs_treatment(self, columns: Sequence[SourceColumn]) -> str:
+        """The condition that a value of a plain layout is none that raw can hold as it is.
+
+        Beside bytes that are no text, which no condition finds, there are a null key, numbers
+        that are none, and times before the year 1 or after 9999, infinite ones too.
+        """
+        conditions = [f"{self.key} is null"]
+        for column in columns:
+            name = self.quote(column.name)
+            if column.kind == "decimal":
+                conditions.append(f"{name} = 'NaN'")
+            elif column.kind in ("date", "datetime"):
+                conditions.append(f"{name} < '0001-01-01' or {name} >= '10000-01-01'")
+        return " or ".join(conditions)
+
     def stream(self, columns: Sequence[SourceColumn], where: str) -> Iterator[Sequence[Row]]:
         """Rows as COPY sends them."""
         yield from chunks(self._rows(columns, where))
@@ -143,7 +186,23 @@ class PostgresSnapshot(SqlSnapshot):
                     values[place] = _unhex(values[place])
                 yield tuple(values)
 
+    def _chunks(self, selected: str, where: str) -> Iterator[bytes]:
+        """Lines in chunks of bounded size."""
+        lines: list[bytes] = []
+        size = 0
+        for block in self._blocks(selected, where):
+            lines.append(block)
+            size += len(block)
+            if len(lines) >= limits.BATCH_ROWS or size >= limits.BATCH_BYTES:
+                yield b"".join(lines)
+                lines, size = [], 0
+        if lines:
+            yield b"".join(lines)
+
     def _blocks(self, selected: str, where: str) -> Iterator[bytes]:
+        return self.answering(self._copied(selected, where))
+
+    def _copied(self, selected: str, where: str) -> Generator[bytes]:
         """Whole lines, however the server cuts its messages."""
         query = f"copy (select {selected} from {self.table} where {where}) to stdout"
         with self.client.cursor() as cursor, cursor.copy(query.encode()) as copy:
@@ -153,6 +212,18 @@ class PostgresSnapshot(SqlSnapshot):
                 if pending.endswith(b"\n"):
                     yield pending
                     pending = b""
+
+
+def _keep(client: psycopg.Connection[Any], spec: TableSpec) -> None:
+    """Keep the table from being emptied or rewritten; a snapshot taken before shows no rows then.
+
+    Its first query is what takes the snapshot: this comes before it. What cannot be locked (a
+    foreign table) is read as it is, and what is missing is named later.
+    """
+    unlockable = (psycopg.errors.UndefinedTable, psycopg.errors.WrongObjectType)
+    with suppress(*unlockable), client.transaction():
+        name = sql.Identifier(spec.name)
+        client.execute(sql.SQL("lock table {} in access share mode").format(name))
 
 
 def _columns(client: psycopg.Connection[Any], spec: TableSpec) -> list[SourceColumn]:

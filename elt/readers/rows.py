@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -105,7 +105,7 @@ class RowConverter:
             and b"\0" not in data
             and len(data) <= limits.ROW_BYTES
         )
-        return data if clean and _is_utf8(data) and self._have_days(rows) else None
+        return data if clean and is_utf8(data) and self._have_days(rows) else None
 
     def _have_days(self, rows: Sequence[Row]) -> bool:
         for place in self.layout.dates:
@@ -160,7 +160,7 @@ class RowConverter:
         )
 
 
-def chunks(rows: Iterable[Row]) -> Iterable[list[Row]]:
+def chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
     """Gather rows into chunks of ``BATCH_ROWS`` rows or, with the last row, ``BATCH_BYTES``."""
     chunk: list[Row] = []
     size = 0
@@ -198,7 +198,8 @@ def require_table(spec: TableSpec, columns: Sequence[SourceColumn], connection: 
         )
 
 
-def _is_utf8(data: bytes) -> bool:
+def is_utf8(data: bytes) -> bool:
+    """Whether the data is text."""
     if data.isascii():
         return True
     try:

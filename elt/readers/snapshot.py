@@ -42,6 +42,10 @@ class Snapshot(Protocol):
     def has_cursor(self) -> bool:
         """Whether a watermark can be kept: there is a cursor, and it is a time."""
 
+    @property
+    def first_buckets(self) -> Buckets:
+        """How keys are divided at first: not at all where a second pass costs less."""
+
     def fields(self) -> dict[str, frozenset[str | None]]:
         """Undeclared fields met so far: the raw types of their values, None for none fitting."""
 
@@ -63,8 +67,14 @@ class Snapshot(Protocol):
     def read_nameless(self) -> Iterator[Batch]:
         """Rows that :meth:`digest` met and that no key can name."""
 
+    def leave_out(self, keys: Sequence[str]) -> int:
+        """Leave these rejected keys, which all exist, out of :meth:`digest` and :meth:`pairs`.
+
+        Returns how many are: all, or none where a digest that differs costs little to look into.
+        """
+
     def buckets(self, low: int | None, high: int | None) -> Buckets:
-        """How to divide the keys; ``low`` to ``high`` are the integer keys that raw has."""
+        """How to find what differs; ``low`` to ``high`` are the integer keys that raw has."""
 
     def digest(self, buckets: Buckets) -> Digest:
         """The digest of every row that has a key, computed by the source."""

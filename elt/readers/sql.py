@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from elt import batch as limits
 from elt.batch import Batch, Window
-from elt.digest import FLOOR, Buckets, Digest, of_rows, pair_hash
+from elt.digest import ALL_KEYS, FLOOR, Buckets, Digest, of_rows, pair_hash
 from elt.readers.rows import Layout, Row, RowConverter
 from elt.readers.snapshot import SourceColumn
 from elt.specs import TableSpec
 from elt.values import takes
+
+T = TypeVar("T")
 
 KEYS_AT_ONCE = 2_000
 RANGES_AT_ONCE = 200
@@ -23,6 +25,7 @@ _HIGHEST_KEY = (1 << 63) - 1
 class SqlSnapshot(ABC):
     """One table in one transaction's snapshot; see :class:`elt.readers.snapshot.Snapshot`."""
 
+    first_buckets = ALL_KEYS
     exact = False
     """Whether the server holds every value to its column's declared type."""
 
@@ -35,6 +38,7 @@ class SqlSnapshot(ABC):
         self.end = self.moment(end)
         kinds = {column.name: column.kind for column in columns}
         types = {column.name: column.type for column in spec.columns}
+        self._answer: Generator[Any] | None = None
         self.cursor: str | None = None
         if spec.cursor is not None and spec.cursor in kinds:
             kind = kinds[spec.cursor]
@@ -60,7 +64,7 @@ class SqlSnapshot(ABC):
 
     @abstractmethod
     def bucket(self, buckets: Buckets) -> str:
-        """The bucket of the key."""
+        """The bucket of the key, where there are several."""
 
     @abstractmethod
     def ask(self, query: str) -> list[Any]:
@@ -123,6 +127,10 @@ class SqlSnapshot(ABC):
         """Every window has them."""
         return iter(())
 
+    def leave_out(self, keys: Sequence[str]) -> int:
+        """None: only the ranges that differ are looked into."""
+        return 0
+
     def buckets(self, low: int | None, high: int | None) -> Buckets:
         """Ranges of equal width over the keys of the source and of raw."""
         where = f"not coalesce({self.nameless}, true)"
@@ -134,12 +142,14 @@ class SqlSnapshot(ABC):
 
     def digest(self, buckets: Buckets) -> Digest:
         """The digest of every row with a key, below the bound."""
-        key = self.signed_key()
-        hashed = pair_hash(key, key, self.cursor_number())
+        hashed = pair_hash(self.signed_key(), self.cursor_number())
+        bucket, group = "0", "having count(*) > 0"
+        if buckets.width is not None:
+            bucket, group = self.bucket(buckets), "group by 1"
         return of_rows(
             self.ask(
-                f"select {self.bucket(buckets)} as bucket, count(*), bit_xor({hashed})"
-                f" from {self.table} where {self._named_below()} group by 1"
+                f"select {bucket} as bucket, count(*), bit_xor({hashed})"
+                f" from {self.table} where {self._named_below()} {group}"
             )
         )
 
@@ -157,6 +167,16 @@ class SqlSnapshot(ABC):
     def signed_key(self) -> str:
         """The key as a signed integer of 64 bits."""
         return self.key
+
+    def answering(self, answer: Generator[T]) -> Generator[T]:
+        """Note which answer the connection is busy with."""
+        self._answer = answer
+        return answer
+
+    def give_up(self) -> None:
+        """Give up an answer that was not read to its end, so that the connection is free."""
+        if self._answer is not None:
+            self._answer.close()
 
     def _batches(self, where: str) -> Iterator[Batch]:
         for rows in self.stream(self.converter.layout.columns, where):

@@ -30,6 +30,7 @@ from ml.outputs import parquet_bytes
 from ml.results import InferResult
 from ml.standing import night_mark
 from ml.windows import months_before
+from report_pages.files import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -225,7 +226,7 @@ def _write_files(
     files = []
     for suffix, data in contents.items():
         path = folder / f"{MODEL}_{as_of}_{version}.{suffix}"
-        artefacts.write_atomically(path, data)
+        replace_file(path, data)
         files.append(path)
     return tuple(files)
 

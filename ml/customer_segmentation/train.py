@@ -20,6 +20,7 @@ from ml.features import fingerprint, purchase_features
 from ml.metrics import Metric
 from ml.results import TrainResult
 from ml.windows import months_before
+from report_pages.files import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def train(
     verdict = judge(model, reigning, parts, config)
     payload = artefacts.dump(to_content(model))
     path = artefact_path(name)
-    artefacts.write_atomically(home / path, payload)
+    replace_file(home / path, payload)
     version = registry.ModelVersion(
         model=MODEL,
         version=name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -59,7 +59,7 @@ def run_page(
     reports: Sequence[Report],
     history: Sequence[tuple[str, float]] = (),
 ) -> str:
-    """What one run made: how its night was judged, the docs, and the night's reports.
+    """What one run made: its loads, how its night was judged, the docs and the reports.
 
     `history` has the data-quality scores of the last nights.
     """
@@ -71,7 +71,7 @@ def run_page(
         f'<a href="{root}{quote(path)}"><b>{escape(name)}</b>{escape(text)}</a>'
         for name, path, text in cards
     )
-    body += "</div>" + _verdict(root, verdict, history)
+    body += "</div>" + _verdict(root, verdict, history) + _loads(run.loads)
     body += _families(root, reports) or (
         "<section><h2>Model reports</h2><p>This night has none. Reports are written by the DAGs "
         "train_models and batch_inference, and by nightly.</p></section>"
@@ -158,6 +158,41 @@ def _scores(scores: Sequence[dict[str, Any]], history: Sequence[tuple[str, float
         "<details><summary>All tables</summary><div class=scroll><table><tr><th>Table</th>"
         "<th>Score</th><th>Rows</th><th>Failed</th></tr>"
         f"{rows}</table></div></details></section>"
+    )
+
+
+def _loads(loads: Mapping[str, Mapping[str, Any]]) -> str:
+    """What the run's loads did, and how the sources differ from their contracts."""
+    if not loads:
+        return ""
+    columns = ("read", "inserted", "updated", "deleted", "rejected", "rows_per_second")
+    rows = "".join(
+        f"<tr><td>{escape(table)}</td>"
+        + "".join(f'<td class="num">{load[name] or 0:,}</td>' for name in columns)
+        + f'<td class="num">{_size(load["bytes"])}</td></tr>'
+        for table, load in sorted(loads.items())
+    )
+    heads = "".join(
+        f'<th class="num">{name}</th>'
+        for name in ("Read", "Inserted", "Updated", "Deleted", "Rejected", "Rows/s", "Size")
+    )
+    differences = [
+        (table, text) for table, load in sorted(loads.items()) for text in load["differences"]
+    ]
+    listed = "".join(
+        f'<tr><td>{escape(table)}</td><td class="wrap">{escape(text)}</td></tr>'
+        for table, text in differences
+    )
+    found = (
+        '<div class="scroll"><table><tr><th>Table</th><th>Difference</th></tr>'
+        f"{listed}</table></div>"
+        if listed
+        else '<p class="soft">Every source has the columns that its contract declares.</p>'
+    )
+    return (
+        f"<section><h2>Sources and contracts</h2>{found}</section>"
+        f'<section><h2>Loaded</h2><div class="scroll"><table><tr><th>Table</th>{heads}</tr>{rows}'
+        "</table></div></section>"
     )
 
 

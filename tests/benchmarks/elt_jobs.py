@@ -1,11 +1,13 @@
 """What the benchmarks of extract and load run as processes of their own.
 
 ``python -m tests.benchmarks.elt_jobs idle|bare|load TABLE [DAY]``, with the addresses in
-MYSQL_URL, MONGO_URL and WAREHOUSE_URL.
+MYSQL_URL, MONGO_URL and WAREHOUSE_URL. MongoDB is read without the compiled extension where
+``AMATO_BENCH_PYTHON_ONLY`` is set.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -21,15 +23,17 @@ from elt.batch import Window
 from elt.extract_load import extract_and_load
 from elt.nights import open_night
 from elt.raw import column_list, raw_table
-from elt.readers import mongo, mysql
-from elt.specs import SPECS
+from elt.readers import mongo, mongo_documents, mysql
+from elt.specs import BY_NAME
 from tests.benchmarks.measure import tell_peak
 
 
 def main(job: str, table: str, day: str = "2026-01-01") -> None:
     """Do one job."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    (spec,) = (spec for spec in SPECS if spec.name == table)
+    spec = BY_NAME[table]
+    if os.environ.get("AMATO_BENCH_PYTHON_ONLY"):
+        mongo_documents.copier = lambda: None
     with (
         closing(connect_mysql(os.environ["MYSQL_URL"])) as shop,
         MongoClient(os.environ["MONGO_URL"]) as client,
@@ -54,6 +58,8 @@ def main(job: str, table: str, day: str = "2026-01-01") -> None:
         reader = mysql.extract if spec.system == "mysql" else mongo.extract
         batches = reader(source, spec, Window(datetime(2100, 1, 1, tzinfo=UTC)))
         copying = sql.SQL("copy {} ({}) from stdin").format(bare, column_list(spec))
+        # As the loader does while it takes rows in.
+        gc.disable()
         with conn.cursor() as cursor, cursor.copy(copying) as copy:
             for batch in batches:
                 copy.write(batch.data)

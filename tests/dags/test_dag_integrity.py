@@ -175,6 +175,28 @@ def test_only_who_gives_a_reason_publishes_a_stopped_night(bag):
     assert param.value is None and param.schema["minLength"] == 10
 
 
+def test_nothing_is_exported_when_the_gate_is_shut(bag):
+    export = bag.dags["nightly"].get_task("export_datasets")
+    assert export.upstream_task_ids == {"validate.pass_gate"}
+    assert export.trigger_rule == "all_success"
+    assert export.pool == "warehouse"
+    assert "write_run_page" in export.downstream_task_ids
+
+
+def test_a_past_night_builds_its_marts_and_nothing_that_shows_the_newest_one(bag):
+    """Skipped layers let the marts be built; skipped docs let nothing follow."""
+    for dag_id in ("nightly", "transform"):
+        dag = bag.dags[dag_id]
+        assert dag.get_task("transform.build_marts").trigger_rule == "none_failed"
+        for name in ("build_staging", "build_intermediate", "write_docs"):
+            assert dag.get_task(f"transform.{name}").trigger_rule == "all_success"
+    nightly = bag.dags["nightly"]
+    check = nightly.get_task("validate.run_expectations")
+    assert check.upstream_task_ids == {"transform.write_docs"}
+    assert check.trigger_rule == "all_success"
+    assert nightly.get_task("train_models.train_model").trigger_rule == "all_success"
+
+
 def test_no_run_can_end_well_after_a_failure(bag):
     """Airflow judges a run by its last tasks: each must be one that looks at all the others."""
     for dag_id, dag in bag.dags.items():
@@ -216,7 +238,10 @@ def test_stage_dags_hold_the_same_tasks_as_nightly(bag):
 def test_outlets_name_every_raw_table_and_mart(bag):
     outlets = {asset.name for task in bag.dags["nightly"].tasks for asset in task.outlets}
     assert {spec.raw_name for spec in SPECS} <= outlets
-    assert {"marts.customer_rfm", "quality.validation_results", "ml.kmeans_predictions"} <= outlets
+    assert {"quality.validation_results", "ml.kmeans_predictions"} <= outlets
+    models = (DAGS_FOLDER.parent / "dbt_project/models/marts").glob("*.sql")
+    marts = {name for name in outlets if name.startswith("marts.")}
+    assert marts == {f"marts.{model.stem}" for model in models}
 
 
 def test_a_retry_is_for_lost_connections_only():

@@ -10,6 +10,7 @@ import requests
 
 from local_stack import airflow_api
 from local_stack.airflow_api import AirflowApi
+from tests.e2e.conftest import REPOSITORY
 
 SCALE = "0.02"
 AS_OF, NEXT_NIGHT = "2024-07-01", "2024-07-03"
@@ -37,6 +38,9 @@ def test_every_source_has_data(summary):
     assert len(raw) == 15
     assert all(count > 0 for count in raw.values()), raw
     assert raw["raw_mysql.customers"] == 200
+    marts = summary["rows"]["marts"]
+    models = (REPOSITORY / "dbt_project/models/marts").glob("*.sql")
+    assert {f"marts.{model.stem}" for model in models} <= set(marts)
     assert summary["verdict"].startswith("passed")
 
 
@@ -90,7 +94,7 @@ def test_all_tasks_of_a_run_are_seen_page_by_page(shop_platform, summary, monkey
     whole = api.run_state("nightly", run_id)
     monkeypatch.setattr(airflow_api, "PAGE", 7)
     assert api.run_state("nightly", run_id) == whole
-    assert len(whole.tasks) == 15 + 15  # the mapped loads, and the other tasks
+    assert len(whole.tasks) == 15 + 16  # the mapped loads, and the other tasks
     api.require_health()
 
 
@@ -138,6 +142,54 @@ def test_the_run_page_links_its_reports(airflow):
         assert "segment" in report.text.lower()
 
 
+def test_the_night_leaves_its_datasets(shop_platform, summary):
+    folder = shop_platform.root / "home" / "datasets" / AS_OF
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "recent_customer_dataset.parquet",
+        "timeline_datasets_metadata.yaml",
+        "unified_customer_dataset.parquet",
+        "unified_dataset_summary.yaml",
+    ]
+
+
+def test_every_load_tells_its_numbers(shop_platform, summary, airflow):
+    """In the load log, in its table's asset event, in its task's log and on the run's page."""
+    address, session = airflow
+    with shop_platform.warehouse() as conn:
+        loads = conn.execute(
+            "select distinct on (source_system, source_table)"
+            " format('raw_%s.%s', source_system, source_table), read, inserted, updated, deleted,"
+            " rejected, bytes, source_checksum from elt.load_log where as_of = %s"
+            " order by source_system, source_table, log_id desc",
+            (AS_OF,),
+        ).fetchall()
+    assert len(loads) == 15
+    names = ("read", "inserted", "updated", "deleted", "rejected", "bytes", "source_checksum")
+    assets = session.get(f"{address}/api/v2/assets?limit=500", timeout=60).json()["assets"]
+    ids = {asset["name"]: asset["id"] for asset in assets}
+    runs = session.get(f"{address}/api/v2/dags/nightly/dagRuns", timeout=60).json()["dag_runs"]
+    run_id = runs[0]["dag_run_id"]
+    page = session.get(f"{address}/amato/runs/nightly/{run_id}", timeout=60)
+    for table, *figures in loads:
+        answer = session.get(
+            f"{address}/api/v2/assets/events",
+            params={"asset_id": ids[table], "order_by": "-timestamp", "limit": 1},
+            timeout=60,
+        )
+        extra = answer.json()["asset_events"][0]["extra"]
+        assert [extra[name] for name in names] == figures, table
+        assert extra["written"] == extra["inserted"] + extra["updated"]
+        assert extra["rows_per_second"] > 0
+        assert table in page.text and f"{extra['read']:,}" in page.text, table
+    urls = shop_platform.urls()
+    api = AirflowApi(urls["AIRFLOW_URL"], urls["AIRFLOW_USER"], urls["AIRFLOW_PASSWORD"])
+    for task in api.run_state("nightly", run_id).tasks:
+        if "load_" in task.task_id and task.map_index >= 0:
+            text = "\n".join(api.log_lines("nightly", run_id, task, 1_000))
+            for word in ("read", "inserted", "updated", "deleted", "rejected", "MB", "rows/s"):
+                assert word in text, (task.name, word)
+
+
 def test_the_truth_is_private_and_beside_what_is_shared(shop_platform, summary):
     truth = shop_platform.root / "truth"
     assert (truth / "defects.parquet").is_file()
@@ -161,6 +213,33 @@ def test_with_demo_the_company_lives_up_to_the_night(shop_platform, summary):
     again = shop_platform.must("run", SCALE=SCALE, SEED="7", AS_OF=NEXT_NIGHT)
     assert re.search(r"skipped .* add_source_days", again)
     assert shop_platform.checksums() == checksums
+
+
+def test_a_past_night_is_written_once_more_and_changes_nothing(shop_platform, summary):
+    urls = shop_platform.urls()
+    api = AirflowApi(urls["AIRFLOW_URL"], urls["AIRFLOW_USER"], urls["AIRFLOW_PASSWORD"])
+    before = shop_platform.checksums()
+    with shop_platform.warehouse() as conn:
+        conn.execute("delete from marts.customer_features where as_of = %s", (AS_OF,))
+    assert shop_platform.checksums() != before
+    run_id = api.trigger("transform", {"as_of": AS_OF})
+    *_, ended = api.watch("transform", run_id)
+    assert ended.state == "success"
+    states = {task.task_id.removeprefix("transform."): task.state for task in ended.tasks}
+    assert states.pop("build_marts") == "success"
+    assert {name for name, state in states.items() if state == "skipped"} == {
+        "build_staging",
+        "build_intermediate",
+        "write_docs",
+    }
+    assert shop_platform.checksums() == before
+    refused = api.trigger("validate", {"as_of": AS_OF})
+    *_, ended = api.watch("validate", refused)
+    assert ended.state == "failed"
+    first = ended.first_failure()
+    assert first is not None and first.task_id == "validate.run_expectations"
+    said = "\n".join(api.log_lines("validate", refused, first, 15))
+    assert f"night {AS_OF} is over: the marts show {NEXT_NIGHT}" in said
 
 
 def test_missed_nights_are_caught_up_and_a_run_comes_after_them(shop_platform, airflow):

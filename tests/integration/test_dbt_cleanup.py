@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from elt.extended_json import canonical
-from elt.specs import SPECS
+from elt.specs import BY_NAME, SPECS
 from tests.integration.dbt_support import AS_OF, Raw, build_all, fill_raw, query
 
 NOON = "2024-02-01 12:00Z"
@@ -197,7 +197,7 @@ class Rows:
 
     def add(self, table: str, changed: Mapping[str, Any], **more: Any) -> str:
         """Add a sound row with some values changed; returns its physical key."""
-        (spec,) = (spec for spec in SPECS if spec.name == table)
+        spec = BY_NAME[table]
         number = len(self.raw[table]) + 1
         key: object = number if spec.key.name == "row_id" else f"{number:024x}"
         values = {**SOUND[table], **changed, **more}
@@ -218,8 +218,7 @@ class Rows:
 
     def tables(self) -> list[Raw]:
         """What ``fill_raw`` takes."""
-        names = {spec.name: spec.raw_name for spec in SPECS}
-        return [Raw(names[table], list(rows)) for table, rows in self.raw.items()]
+        return [Raw(BY_NAME[table].raw_name, list(rows)) for table, rows in self.raw.items()]
 
 
 def quarantined(url: str) -> dict[tuple[str, str], list[str]]:

@@ -22,7 +22,7 @@ from elt.accounting import check_night
 from elt.extract_load import extract_and_load
 from elt.nights import open_night
 from elt.raw import ensure_raw
-from elt.specs import SPECS
+from elt.specs import BY_NAME, SPECS
 from tests.integration.dbt_support import build_all, query
 from tests.integration.source_support import FreshSources, Sources, open_sources
 
@@ -193,7 +193,7 @@ def has_reason(table: str, name: str, rules: tuple[str, ...]) -> bool:
 
 def assert_values_are_the_true_ones(url: str, truth: Path, table: str, mended: set[Key]) -> None:
     """Compare the repaired rows in staging with the rows before anything was planted."""
-    (spec,) = (spec for spec in SPECS if spec.name == table)
+    spec = BY_NAME[table]
     keys = {
         row["business_key"]
         for row in pq.read_table(truth / "defects.parquet").to_pylist()

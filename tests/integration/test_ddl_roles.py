@@ -50,6 +50,7 @@ OWNERS = {
     "elt.load_log": LOADER,
     "elt.watermarks": LOADER,
     "elt.rejected_rows": LOADER,
+    "elt.contract_differences": LOADER,
     "quality.dbt_run_results": TRANSFORMER,
     "quality.validation_results": VALIDATOR,
     "quality.table_figures": VALIDATOR,

@@ -20,10 +20,9 @@ from data_generators.sinks.postgres import write_postgres
 from data_generators.sinks.tables import Source
 from data_generators.tables.rows import PlantedRows, RawText
 from ddl.migrate import connect_mysql
-from elt.specs import MONGO, MYSQL, POSTGRES
+from elt.specs import BY_NAME
 from tests.unit.sinks.planted import NEVER, planted_rows
 
-SPECS = {spec.name: spec for spec in (*MYSQL, *POSTGRES, *MONGO)}
 ARGS = WorldArgs(1, 0.01, 365, date(2026, 1, 1))
 FIRST, SECOND = Marker.of(ARGS, date(2026, 1, 3)), Marker.of(ARGS, date(2026, 1, 4))
 ODD_TEXTS = [
@@ -50,7 +49,7 @@ def table(
         "timestamptz": np.zeros(size, dtype="datetime64[s]"),
         "jsonb": np.full(size, None),
     }
-    spec = SPECS[name]
+    spec = BY_NAME[name]
     columns = {
         column.name: values.get(column.type.split("(")[0], np.arange(size) % 2)
         for column in spec.columns
@@ -170,7 +169,7 @@ def test_an_added_day_is_exactly_its_changes(
     shop: Any, marketing: psycopg.Connection[Any], system: str, name: str
 ) -> None:
     connection, write = (shop, write_mysql) if system == "mysql" else (marketing, write_postgres)
-    column = SPECS[name].columns[1].name
+    column = BY_NAME[name].columns[1].name
     days = np.array(["2026-01-02", "2026-01-02", "2026-01-02", "2026-01-03"], "datetime64[s]")
     before = table(name, 3, {1: {column: "old"}}, made=days[:3])
     write(connection, FIRST, sources(before))
@@ -199,7 +198,7 @@ def test_a_row_of_somebody_elses_is_never_replaced(
     shop: Any, marketing: psycopg.Connection[Any], system: str, name: str
 ) -> None:
     connection, write = (shop, write_mysql) if system == "mysql" else (marketing, write_postgres)
-    column = SPECS[name].columns[1].name
+    column = BY_NAME[name].columns[1].name
     write(connection, FIRST, sources(table(name, 1)))
     with closing(connection.cursor()) as cursor:
         cursor.execute(f"insert into {name} ({column}) values ('theirs')")

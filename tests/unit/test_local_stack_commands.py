@@ -5,13 +5,15 @@ import shutil
 import stat
 import subprocess
 import sys
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
 
-from local_stack.__main__ import is_whole
+from local_stack.__main__ import is_whole, show_freshness
 from local_stack.compose_secrets import read_env, write_compose_secrets
+from local_stack.freshness import TableFreshness
 from local_stack.layout import REPOSITORY, StackError
 from local_stack.stack import Stack
 
@@ -31,6 +33,19 @@ TOOLS = (
     "grep",
     "ldconfig",
 )
+
+
+def test_a_narrow_terminal_still_gets_every_figure_of_a_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    moment = datetime(2026, 11, 19, 23, 58, tzinfo=UTC)
+    name = "raw_mysql.customer_segment_mapping"
+    age = timedelta(hours=30, minutes=3)
+    show_freshness([TableFreshness(name, date(2026, 11, 20), age, 1_234_567, 89, moment)])
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if name in line)
+    cells = [cell.strip() for cell in line.strip("│").split("│")]
+    assert cells == [name, "2026-11-20", "30:03:00 ago", "1,234,567", "89", "2026-11-19 23:58"]
 
 
 def test_help_lists_every_target() -> None:

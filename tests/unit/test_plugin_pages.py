@@ -321,6 +321,26 @@ def test_predictions_of_an_older_night_are_marked_stale(client: TestClient, home
     assert "Stale" not in client.get("/amato/reports/").text
 
 
+def test_a_run_shows_its_loads_and_where_sources_differ(client: TestClient, home: Path) -> None:
+    load = {
+        **{"read": 12_345, "inserted": 12_000, "updated": 340, "deleted": 6, "rejected": 5},
+        **{"bytes": 2_500_000, "rows_per_second": 98_765, "differences": []},
+    }
+    drifted = {**load, "read": 0, "rows_per_second": None, "differences": ["<b>: missing"]}
+    address = "/amato/runs/nightly/scheduled__1998-07-01T01%3A00%3A00%2B00%3A00"
+    write_run_page(home, "nightly", RUN, NIGHT, {"raw_mysql.customers": load})
+    text = client.get(address).text
+    for figure in ("raw_mysql.customers", "12,345", "12,000", "340", "98,765", "2.5 MB"):
+        assert figure in text
+    assert "Every source has the columns that its contract declares." in text
+    write_run_page(home, "nightly", RUN, NIGHT, {"raw_mysql.customers": drifted})
+    text = client.get(address).text
+    assert "&lt;b&gt;: missing" in text and "<b>:" not in text
+    # A run that loads nothing has no such part.
+    write_run_page(home, "nightly", RUN, NIGHT)
+    assert "Sources and contracts" not in client.get(address).text
+
+
 def test_every_verdict_has_words() -> None:
     from typing import get_args, get_type_hints
 

@@ -15,7 +15,7 @@ from data_generators.company.orders import Lines
 from data_generators.randomness import Draws
 from data_generators.tables.keys import numbered
 from data_generators.tables.rows import Coded, Column, Rows
-from elt.specs import MONGO, TableSpec
+from elt.specs import BY_NAME
 
 if TYPE_CHECKING:
     from data_generators.company.world import World
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 SITE = "https://shop.example.com"
-SPECS: dict[str, TableSpec] = {spec.name: spec for spec in MONGO}
 #: Sessions whose rows are made at once.
 CHUNK = 10_000
 
@@ -32,11 +31,6 @@ def chunks(world: World, size: int) -> Iterator[Chunk]:
     """All sessions, ``size`` at a time."""
     for first in range(0, len(world.sessions), size):
         yield Chunk(world, first, min(first + size, len(world.sessions)))
-
-
-def first_rows(counts: Array) -> Array:
-    """The number of each session's first row in a collection (int64)."""
-    return np.cumsum(counts) - counts
 
 
 @dataclass(frozen=True)
@@ -126,12 +120,6 @@ def moments(chunk: Chunk, of: Array, nth: Array, count: Array, share: Array) -> 
     return np.floor(chunk.lead[of] * ((nth + share) / count[of])).astype(np.int64)
 
 
-def within(counts: Array) -> tuple[Array, Array]:
-    """For ``counts`` rows a session: the position of each row's session, and which row it is."""
-    of = np.repeat(np.arange(len(counts)), counts)
-    return of, np.arange(len(of)) - first_rows(counts)[of]
-
-
 def child_rows(
     chunk: Chunk, name: str, of: Array, number: Array, second: Array, columns: dict[str, Column]
 ) -> Rows:
@@ -155,7 +143,7 @@ def child_rows(
         "timestamp": time,
         "created_at": made,
     }
-    spec = SPECS[name]
+    spec = BY_NAME[name]
     both = columns | shared
     rows = Rows(
         spec,

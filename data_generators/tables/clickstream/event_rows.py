@@ -10,15 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from data_generators.company.visits import ABANDONER, CONVERTER
+from data_generators.groups import first_rows, within
 from data_generators.randomness import Draws
 from data_generators.tables.clickstream.chunk import (
     CHUNK,
     Chunk,
     child_rows,
     chunks,
-    first_rows,
     moments,
-    within,
 )
 from data_generators.tables.clickstream.pages import lay_out
 from data_generators.tables.clickstream.session_rows import user_agents

@@ -10,13 +10,12 @@ import numpy.typing as npt
 
 from data_generators.company.catalogue import CATEGORIES
 from data_generators.company.visits import ABANDONER, CONVERTER
+from data_generators.groups import first_rows, within
 from data_generators.tables.clickstream.chunk import (
     CHUNK,
     Chunk,
     child_rows,
     chunks,
-    first_rows,
-    within,
 )
 from data_generators.tables.clickstream.pages import Pages, lay_out
 from data_generators.tables.clickstream.vocabulary import INTERACTIONS, PRODUCT, Shop, Taste

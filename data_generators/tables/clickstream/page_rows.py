@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from data_generators.groups import first_rows
 from data_generators.tables.clickstream.chunk import (
     CHUNK,
     Chunk,
     child_rows,
     chunks,
-    first_rows,
 )
 from data_generators.tables.clickstream.pages import lay_out
 from data_generators.tables.clickstream.session_rows import referrers

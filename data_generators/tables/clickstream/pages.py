@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data_generators.company.visits import ABANDONER, CONVERTER, RETURN_VISITOR
-from data_generators.tables.clickstream.chunk import Chunk, first_rows, within
+from data_generators.groups import first_rows, within
+from data_generators.tables.clickstream.chunk import Chunk
 from data_generators.tables.clickstream.vocabulary import (
     ACCOUNT,
     CART,

@@ -10,14 +10,13 @@ import numpy.typing as npt
 from scipy import special
 
 from data_generators.company.catalogue import CATEGORIES
+from data_generators.groups import first_rows, within
 from data_generators.tables.clickstream.chunk import (
     CHUNK,
     Chunk,
     child_rows,
     chunks,
-    first_rows,
     moments,
-    within,
 )
 from data_generators.tables.clickstream.vocabulary import Shop, Taste
 from data_generators.tables.keys import numbered

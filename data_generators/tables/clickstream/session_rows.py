@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from data_generators.company.campaigns import Campaigns
 from data_generators.company.customers import CHANNELS, COUNTRIES
-from data_generators.tables.clickstream.chunk import CHUNK, SITE, SPECS, Chunk, chunks
+from data_generators.tables.clickstream.chunk import CHUNK, SITE, Chunk, chunks
 from data_generators.tables.clickstream.vocabulary import (
     BOT_NAMES,
     BROWSER_WEIGHTS,
@@ -22,6 +22,7 @@ from data_generators.tables.clickstream.vocabulary import (
 )
 from data_generators.tables.keys import texts
 from data_generators.tables.rows import Coded, Column, Rows
+from elt.specs import BY_NAME
 
 if TYPE_CHECKING:
     from data_generators.company.world import World
@@ -108,7 +109,7 @@ def _rows(chunk: Chunk, tags: list[dict[str, str]]) -> Rows:
         "updated_at": changed,
     }
     return Rows(
-        SPECS["sessions"],
+        BY_NAME["sessions"],
         chunk.number,
         columns,
         made=start,

@@ -3,7 +3,8 @@
     unique_key=['as_of', 'source_system', 'table_name'],
     incremental_strategy='delete+insert',
     on_schema_change='append_new_columns',
-    full_refresh=false
+    full_refresh=false,
+    meta={'keeps_nights': true}
 ) }}
 
 {% set weights = var('quality_weights') %}

@@ -21,16 +21,10 @@ from elt.extract_load import _READERS, extract_and_load
 from elt.loader import LoadResult, ensure_raw
 from elt.nights import Night, open_night
 from elt.options import LoadOptions
-from elt.specs import SPECS, TableSpec
+from elt.specs import BY_NAME, SPECS
 from tests.conftest import Servers, fresh_name, with_database
 
 Rows = dict[str, tuple[str | None, datetime | None]]
-
-
-def spec_of(system: str, name: str) -> TableSpec:
-    """The spec of one table."""
-    (spec,) = (spec for spec in SPECS if (spec.system, spec.name) == (system, name))
-    return spec
 
 
 def at(day: int, hour: int = 12) -> datetime:
@@ -41,7 +35,7 @@ def at(day: int, hour: int = 12) -> datetime:
 class Shop:
     """MySQL; the table is customer_segments."""
 
-    spec = spec_of("mysql", "customer_segments")
+    spec = BY_NAME["customer_segments"]
     label = "segment_name"
 
     def __init__(self, client: Any) -> None:
@@ -74,7 +68,7 @@ class Shop:
 class Marketing:
     """PostgreSQL; the table is campaigns."""
 
-    spec = spec_of("postgres", "campaigns")
+    spec = BY_NAME["campaigns"]
     label = "campaign_name"
 
     def __init__(self, client: psycopg.Connection[Any]) -> None:
@@ -98,7 +92,7 @@ class Marketing:
 class Clicks:
     """MongoDB; the collection is sessions."""
 
-    spec = spec_of("mongo", "sessions")
+    spec = BY_NAME["sessions"]
     label = "landing_page"
 
     def __init__(self, client: Any) -> None:
@@ -182,7 +176,9 @@ def _shared_postgres(server_url: str, prefix: str) -> Iterator[str]:
     name = sql.Identifier(database)
     with psycopg.connect(server_url, autocommit=True) as server:
         server.execute(sql.SQL("create database {}").format(name))
-        yield with_database(server_url, database)
+    yield with_database(server_url, database)
+    # A connection of its own: tests may have crashed the server.
+    with psycopg.connect(server_url, autocommit=True) as server:
         server.execute(sql.SQL("drop database {} with (force)").format(name))
 
 

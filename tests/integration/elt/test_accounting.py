@@ -7,7 +7,13 @@ from datetime import date, timedelta
 import psycopg
 import pytest
 
-from elt.accounting import UnaccountedRowsError, check_night, newest_night, require_latest
+from elt.accounting import (
+    UnaccountedRowsError,
+    check_night,
+    is_past,
+    newest_night,
+    require_latest,
+)
 from elt.nights import OlderNightError, UnknownNightError, open_night
 from elt.specs import SPECS
 
@@ -90,3 +96,16 @@ def test_only_the_latest_night_may_be_built(conn):
         require_latest(conn, NIGHT + timedelta(days=1))
     with pytest.raises(OlderNightError, match="never turned back"):
         require_latest(conn, NIGHT - timedelta(days=1))
+
+
+def test_a_night_is_past_once_a_newer_one_was_opened(conn):
+    open_night(conn, NIGHT)
+    assert not is_past(conn, NIGHT)
+    later = NIGHT + timedelta(days=7)
+    assert not is_past(conn, later)  # require_latest says that it was not loaded
+    open_night(conn, later)
+    assert is_past(conn, NIGHT)
+    assert not is_past(conn, later)
+    for never in (NIGHT - timedelta(days=1), NIGHT + timedelta(days=1)):
+        with pytest.raises(UnknownNightError, match=f"night {never} was never loaded"):
+            is_past(conn, never)

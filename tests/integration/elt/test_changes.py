@@ -1,21 +1,24 @@
 """Every way of change, on each of the three sources."""
 
 import random
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
 import psycopg
 import pytest
 
-from elt import batch
+from elt import batch, loader, reconcile
+from elt.batch import Batch
 from elt.nights import open_night
-from elt.readers import mongo
+from elt.readers import mongo, mysql, sql
 from tests.integration.elt.support import (
     Rows,
     Source,
     at,
     fingerprint,
     load_night,
+    meddled,
     query,
     raw_as_of,
     reload,
@@ -43,10 +46,43 @@ def test_every_row_arrives_whatever_the_batch_boundary(
 def test_batches_are_bounded_in_bytes(
     source: Source, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "BATCH_BYTES", 1)
-    for key in range(7):
-        source.put(key, "x" * 50, at(1))
-    assert load_night(warehouse, source, 2).inserted == 7
+    """A batch ends with the row that fills it, however many rows the reader may take."""
+    for key in range(12):
+        source.put(key, "x" * 100, at(1))
+    monkeypatch.setattr(batch, "BATCH_BYTES", 300)
+    night = open_night(warehouse, date(2026, 1, 2))
+    sizes: list[int] = []
+
+    def noted(batches: Iterator[Batch]) -> Iterator[Batch]:
+        for item in batches:
+            sizes.append(item.rows)
+            yield item
+
+    assert loader.load(warehouse, source.spec, meddled(source, night, noted), night).inserted == 12
+    assert sum(sizes) == 12 and max(sizes) <= 3
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 11])
+def test_every_late_row_and_deletion_arrives_whatever_the_boundary(
+    source: Source, warehouse: Warehouse, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys are asked for in lists, pairs in blocks and ranges of buckets."""
+    for module in (mongo, sql, reconcile):
+        monkeypatch.setattr(module, "KEYS_AT_ONCE", 5)
+    monkeypatch.setattr(mongo, "PAIRS_AT_ONCE", 5)
+    monkeypatch.setattr(mysql, "PAIRS_AT_ONCE", 5)
+    monkeypatch.setattr(sql, "RANGES_AT_ONCE", 5)
+    for key in range(0, 200, 2):
+        source.put(key, "old", at(1))
+    source.put(999, "newest", at(3))
+    load_night(warehouse, source, 4)
+    for key in range(0, 6 * count, 6):
+        source.put(key, "late", at(1, 3))
+        source.put(key + 1, "late", at(1, 3))
+        source.delete(key + 2)
+    result = load_night(warehouse, source, 5)
+    assert (result.updated, result.inserted, result.deleted) == (count, count, count)
+    assert result.late == 2 * count
 
 
 def test_changes_make_versions(source: Source, warehouse: Warehouse) -> None:

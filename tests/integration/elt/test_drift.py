@@ -91,6 +91,50 @@ def test_a_dropped_column_stays_and_is_null(marketing: Marketing, warehouse: War
     ) == [("Email",)]
 
 
+@pytest.mark.parametrize("first", ["shop", "marketing"])
+def test_a_renamed_column_keeps_its_values_under_the_new_name(
+    shop: Shop, marketing: Marketing, warehouse: Warehouse, first: str
+) -> None:
+    """Renaming moves no cursor: rows far behind the watermark have to be read once more."""
+    source: Shop | Marketing = shop if first == "shop" else marketing
+    table, label = source.spec.name, source.label
+    source.put(1, "far behind", at(1))
+    source.put(2, "near", at(2, 20))
+    load_night(warehouse, source, 3)
+    with source.client.cursor() as cursor:
+        cursor.execute(f"alter table {table} rename column {label} to title")
+    result = load_night(warehouse, source, 4)
+    assert set(result.differences) == {
+        "title: not in the contract: added to raw as text",
+        f"{label}: missing in the source: null",
+    }
+    assert live(warehouse, source, f"title, {label}") == [("far behind", None), ("near", None)]
+    # From then on a night reads what changed, and back again all of it.
+    assert load_night(warehouse, source, 5).window_start is not None
+    with source.client.cursor() as cursor:
+        cursor.execute(f"alter table {table} rename column title to {label}")
+    load_night(warehouse, source, 6)
+    assert live(warehouse, source, f"title, {label}") == [(None, "far behind"), (None, "near")]
+    history = query(
+        warehouse,
+        f"select title, {label} from {source.spec.raw_name}"
+        f" where {source.spec.key.name} = 1 order by _valid_from",
+    )
+    assert history == [(None, "far behind"), ("far behind", None), (None, "far behind")]
+
+
+def test_a_new_column_with_a_default_is_filled_for_every_row(
+    shop: Shop, warehouse: Warehouse
+) -> None:
+    shop.put(1, "far behind", at(1))
+    shop.put(2, "near", at(2, 20))
+    load_night(warehouse, shop, 3)
+    shop.run("alter table customer_segments add tier varchar(9) not null default 'basic'")
+    result = load_night(warehouse, shop, 4)
+    assert (result.updated, result.deleted) == (2, 0)
+    assert live(warehouse, shop, "tier") == [("basic",), ("basic",)]
+
+
 def test_a_wider_type_widens(shop: Shop, marketing: Marketing, warehouse: Warehouse) -> None:
     marketing.put(1, "name", at(1))
     marketing.client.execute("update campaigns set budget = 12.34")

@@ -12,6 +12,7 @@ from elt.nights import open_night
 from elt.options import LoadOptions
 from tests.integration.elt.support import (
     Clicks,
+    Marketing,
     Shop,
     Source,
     at,
@@ -126,6 +127,34 @@ def test_the_cursor_keeps_the_precision_of_its_source(
     source.put(11, "at", bound)
     result = load_night(warehouse, source, 4, NO_LAG)
     assert (result.inserted, result.held) == (1, 1)
+
+
+def test_the_hour_that_comes_twice_is_two_hours(
+    shop: Shop, marketing: Marketing, warehouse: Warehouse
+) -> None:
+    """When summer time ends, 02:30 in Berlin is 00:30 UTC and 01:30 UTC."""
+    shop.run("alter table customer_segments modify updated_at timestamp(6) null")
+    marketing.client.execute("set timezone = 'Europe/Berlin'")
+    first, second = (datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1))
+    put_local = "insert into customer_segments (row_id, updated_at) values (%s, %s)"
+    for number, source in enumerate((shop, marketing)):
+        nights = [date(2026, 10, 26 + 2 * number), date(2026, 10, 27 + 2 * number)]
+        if isinstance(source, Shop):
+            source.run("set session time_zone = '+02:00'")
+            source.run(put_local, 1, "2026-10-25 02:30")
+        else:
+            source.put(1, None, first)
+        reload(warehouse, source, open_night(warehouse, nights[0]), NO_LAG)
+        if isinstance(source, Shop):
+            source.run("set session time_zone = '+01:00'")
+            source.run(put_local, 2, "2026-10-25 02:30")
+        else:
+            source.put(2, None, second)
+        result = reload(warehouse, source, open_night(warehouse, nights[1]), NO_LAG)
+        # By its window: an hour after the watermark, though the clocks showed the same.
+        assert (result.read, result.inserted, result.late) == (1, 1, 0)
+        found = query(warehouse, f"select updated_at from {source.spec.raw_name} order by row_id")
+        assert found == [(first,), (second,)]
 
 
 def test_a_row_without_a_usable_cursor_is_read_every_night(

@@ -19,7 +19,7 @@ from elt.batch import SourceError
 from elt.extract_load import extract_and_load
 from elt.loader import LoadResult
 from elt.nights import open_night
-from elt.specs import SPECS, TableSpec
+from elt.specs import BY_NAME, SPECS, TableSpec
 from tests.integration.elt.support import (
     Clicks,
     Marketing,
@@ -27,7 +27,6 @@ from tests.integration.elt.support import (
     at,
     load_night,
     query,
-    spec_of,
 )
 
 Warehouse = psycopg.Connection[Any]
@@ -128,7 +127,7 @@ def test_a_missing_table_is_named_with_its_connection(
 
 
 def test_mysql_values_keep_every_digit(shop: Shop, warehouse: Warehouse) -> None:
-    spec = spec_of("mysql", "transaction_items")
+    spec = BY_NAME["transaction_items"]
     shop.run(
         "insert into transaction_items (row_id, quantity, unit_price, discount_percent,"
         " line_total, updated_at) values"
@@ -156,7 +155,7 @@ def test_mysql_times_do_not_depend_on_the_session_zone(shop: Shop, warehouse: Wa
     shop.run("alter table customers modify updated_at timestamp(6) null")
     shop.run("set session time_zone = '+05:30'")
     shop.run("insert into customers (customer_id, updated_at) values ('C', '2026-01-01 12:00')")
-    load(warehouse, shop.client, spec_of("mysql", "customers"))
+    load(warehouse, shop.client, BY_NAME["customers"])
     assert query(warehouse, "select updated_at from raw_mysql.customers") == [
         (datetime(2026, 1, 1, 6, 30, tzinfo=UTC),)
     ]
@@ -176,7 +175,7 @@ def test_mysql_misfits_go_to_extra_untouched(shop: Shop, warehouse: Warehouse) -
         " 5, 0.1, b'100000001', x'00fffe', 12345678901234567890.12345678901234567891, 'a\\0b',"
         " 18446744073709551615, 1e300, '-100:00:00', null)"
     )
-    spec = spec_of("mysql", "customers")
+    spec = BY_NAME["customers"]
     assert load(warehouse, shop.client, spec).inserted == 1
     ((phone, born, registered, active, created, updated, extra),) = raw(
         warehouse,
@@ -225,7 +224,7 @@ def test_mysql_numbers_that_need_more_digits_are_not_rounded(
         "insert into transactions (row_id, total_amount, discount_amount) values"
         " (1, 19.99, 0.5), (2, 19.9901, 0.125), (3, 1e16, 1e20)"
     )
-    spec = spec_of("mysql", "transactions")
+    spec = BY_NAME["transactions"]
     load(warehouse, shop.client, spec)
     assert raw(warehouse, spec, "total_amount, discount_amount, _extra") == [
         (Decimal("19.99"), Decimal("0.5"), None),
@@ -679,3 +678,33 @@ def test_mongo_null_and_overlong_ids_are_rejected(clicks: Clicks, warehouse: War
         ("key over 1000 bytes",),
         ("null key",),
     ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden": True},
+        {"partialFilterExpression": {"customer_id": {"$exists": True}}},
+        {"sparse": True},
+        {"collation": {"locale": "de"}},
+    ],
+)
+def test_mongo_indexes_that_do_not_hold_every_document_are_not_used(
+    clicks: Clicks, warehouse: Warehouse, options: dict[str, Any]
+) -> None:
+    """An index on the cursor may be hidden, partial, sparse, or of another order."""
+    sessions = clicks.client.sessions
+    for name, index in sessions.index_information().items():
+        if index["key"] == [("updated_at", 1), ("_id", 1)]:
+            sessions.drop_index(name)
+    sessions.create_index([("updated_at", 1), ("_id", 1)], **options)
+    for key in range(10):
+        clicks.put(key, "row", at(1))
+    sessions.insert_one({"_id": "none"}, bypass_document_validation=True)
+    clicks.put(20, "newest", at(2))
+    assert load_night(warehouse, clicks, 3).inserted == 12
+    clicks.put(1, "late", at(1, 3))
+    clicks.delete(2)
+    clicks.put(30, "new", at(3))
+    result = load_night(warehouse, clicks, 4)
+    assert (result.inserted, result.updated, result.deleted) == (1, 1, 1)

@@ -10,7 +10,7 @@ from data_generators.company.world import World, make_world
 from data_generators.defects.plant import Planter
 from data_generators.tables import BUILDERS
 from data_generators.tables.rows import PlantedDefect, PlantedRows
-from elt.specs import SPECS
+from elt.specs import BY_NAME
 from tests.unit.defects.scan import Found, Scan
 
 AS_OF = date(2026, 1, 1)
@@ -55,11 +55,10 @@ class Planted:
     def found(self) -> Found:
         """What the independent search finds."""
         scan = Scan(self.world.until)
-        specs = {spec.name: spec for spec in SPECS}
         if "transaction_items" in self.tables:
-            scan.add_lines(specs["transaction_items"], self.tables["transaction_items"])
+            scan.add_lines(BY_NAME["transaction_items"], self.tables["transaction_items"])
         for name, parts in self.tables.items():
-            scan.table(specs[name], parts)
+            scan.table(BY_NAME[name], parts)
         return scan.found
 
     def count(self, table: str) -> int:

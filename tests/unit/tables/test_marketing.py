@@ -18,7 +18,7 @@ from data_generators.company.world import World, make_world
 from data_generators.tables import marketing
 from data_generators.tables.orders import transactions
 from data_generators.tables.rows import Coded, Rows
-from elt.specs import POSTGRES
+from elt.specs import BY_NAME
 
 Array = npt.NDArray[Any]
 Table = dict[str, Array]
@@ -64,7 +64,7 @@ def recovered() -> list[World]:
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_rows_have_the_declared_columns(name: str, days: list[World]) -> None:
-    spec = next(spec for spec in POSTGRES if spec.name == name)
+    spec = BY_NAME[name]
     world = days[3]
     total = 0
     for rows in BUILDERS[name](world):
