@@ -17,9 +17,10 @@ of figures every night, so that here it takes 6 or 8).
     taken for smaller than 1.
 ``age_hours``
     Hours from the newest row to the night. Its smallest value is how the source is made (0, or
-    24 where it has dates only). Waiting times of a source that never sleeps are exponential, and
-    exceed 20 times their median once in 2 ** 20 nights: that, never less than 20 hours, and half
-    as much again as the longest wait on the same weekday (a shop may rest on Sundays).
+    24 where it has dates only). A source that never sleeps is silent for so long that 14 rows
+    should have come once in a million nights (exp(-14)); its wait exceeds 20 times the median as
+    rarely. The larger of the two, never less than 20 hours, and half as much again as the longest
+    wait on the same weekday (a shop may rest on Sundays).
 ``nulls``, ``share``, ``mean``
     Judged by their step from one night to the next: 8 spreads of the past steps, but at least 2
     percentage points for a share, and for a mean a tenth of it or of its standard deviation. A
@@ -174,6 +175,7 @@ tolerance as (
             when 'age_hours' then greatest(
                 20 * (learnt.usual - learnt.least),
                 1.5 * (learnt.most_of_weekday - learnt.least),
+                case when {rate} > 0 then 24 * 14 / {rate} else 'infinity' end,
                 19.99
             )
             when 'mean' then greatest(
@@ -195,6 +197,11 @@ tolerance as (
             rows_before.figure = 'rows'
             and learnt.table_name = rows_before.table_name
             and learnt.last_as_of = rows_before.as_of
+    left join learnt as flow
+        on
+            learnt.figure = 'age_hours'
+            and flow.figure = 'rows'
+            and learnt.table_name = flow.table_name
     where learnt.nights >= %(least)s
 
 ),
@@ -243,11 +250,12 @@ where
     and f.column_name = learnt.column_name
 """.format(
     **{
-        name: f"sign({root}) * greatest(power(({root}) / 2, 2) - 0.375, 0)"
+        name: f"(sign({root}) * greatest(power(({root}) / 2, 2) - 0.375, 0))"
         for name, root in (
             ("usual", "usual"),
             ("low", "usual - tolerance"),
             ("high", "usual + tolerance"),
+            ("rate", "flow.usual"),
         )
     }
 )

@@ -122,6 +122,18 @@ def test_a_night_without_sales_is_unusual_where_there_always_were_some(shop: Sho
     assert ("rows", "") in shop.measure()[0]
 
 
+def test_a_source_of_few_rows_may_be_silent_for_as_long_as_chance_allows(shop: Shop) -> None:
+    """Four rows a day, always at the same hour: 14 are due after three and a half days."""
+    shop.sell(200)
+    shop.measure()
+    for _ in range(20):
+        shop.sell(4)
+        assert shop.measure()[0] == set()
+    for _ in range(3):
+        assert shop.measure()[0] == set()
+    assert shop.measure()[0] == {("age_hours", "")}
+
+
 def test_each_weekday_is_compared_with_its_own_kind(shop: Shop) -> None:
     """Nothing is sold on Sundays: that is no alarm on a Monday, and one on any other day."""
     shop.sell(200)
