@@ -97,9 +97,8 @@ def empty_postgres_url(servers: Servers) -> Iterator[str]:
     yield from _fresh_postgres(servers.warehouse_url, "empty")
 
 
-@pytest.fixture
-def warehouse_url(servers: Servers) -> Iterator[str]:
-    """A fresh, migrated warehouse."""
+def fresh_warehouse(servers: Servers) -> Iterator[str]:
+    """A migrated warehouse, dropped afterwards."""
     import psycopg
 
     from ddl.migrate import migrate_warehouse
@@ -108,6 +107,12 @@ def warehouse_url(servers: Servers) -> Iterator[str]:
         with psycopg.connect(url) as connection:
             migrate_warehouse(connection)
         yield url
+
+
+@pytest.fixture
+def warehouse_url(servers: Servers) -> Iterator[str]:
+    """A fresh, migrated warehouse."""
+    yield from fresh_warehouse(servers)
 
 
 def fresh_marketing(servers: Servers) -> Iterator[str]:

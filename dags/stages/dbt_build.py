@@ -48,6 +48,17 @@ __all__ = [
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 # The one script that dbt's docs page would fetch from elsewhere (a usage tracker).
 TRACKER = "//d1fc8wv8zag5ca.cloudfront.net/2.9.0/sp.js"
+# dbt's page cuts the description of every column off after a few words, and shows some twenty
+# columns at a time.
+WHOLE_DESCRIPTIONS = """<style>
+tr.column-row > td[style*="nowrap"] {
+  white-space: normal !important; max-width: none !important; width: 100%;
+}
+tr.column-row > td, table:has(tr.column-row) th {
+  padding-left: 6px !important; padding-right: 6px !important;
+}
+div.table-responsive { max-height: none !important; }
+</style>"""
 # The tables whose rows of earlier nights stay, and all that they are made of.
 PAST_NIGHT = "+config.meta.keeps_nights:true"
 log = logging.getLogger(__name__)
@@ -140,9 +151,15 @@ def generate_docs(as_of: date, home: Path, warehouse_url: str, project: Path = P
             raise DbtFailedError(f"docs: dbt could not make them: {one_line(error)}")
         text = (home / "dbt" / "target" / "static_index.html").read_text(encoding="utf-8")
     page = home / "docs" / "index.html"
-    replace_file(page, text.replace(TRACKER, "data:text/javascript,"))
+    replace_file(page, readable(text))
     log.info("dbt docs: %s", page)
     return page
+
+
+def readable(page: str) -> str:
+    """The docs page as dbt makes it, with whole descriptions and without its usage tracker."""
+    page = page.replace(TRACKER, "data:text/javascript,")
+    return page.replace("</head>", f"{WHOLE_DESCRIPTIONS}</head>", 1)
 
 
 def _invoke(
@@ -192,8 +209,9 @@ def _environment(warehouse_url: str) -> Iterator[None]:
         "AMATO_DBT_PASSWORD": unquote(url.password or ""),
         "AMATO_DBT_DBNAME": unquote(url.path.strip("/")),
     }
-    # Compiling a query takes longer than most of the project's queries and tests do.
-    values["PGOPTIONS"] = "-c jit=off"
+    # Compiling a query takes longer than most of the project's queries and tests do. A window of
+    # days ends an hour off where a server's own time zone puts the clocks back within it.
+    values["PGOPTIONS"] = "-c jit=off -c timezone=UTC"
     # libpq reads these by itself, so that sslmode and its files need no place in the profile.
     for name, given in parse_qs(url.query).items():
         if name.startswith("ssl"):

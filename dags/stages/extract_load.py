@@ -13,11 +13,8 @@ from dags.stages.common import run_as_of, table_asset
 from dags.stages.connections import CONNECTION_OF_SYSTEM, SOURCES, warehouse
 from elt.specs import BY_NAME, LARGEST_FIRST, SPECS
 
-POOLS = {"mysql": "mysql", "postgres": "warehouse", "mongo": "mongo"}
 RAW_ASSETS = [table_asset(spec.raw_name) for spec in SPECS]
-# How many tables of a source load at a time: MongoDB's two largest side by side, the small ones of
-# the others meanwhile. More only wait for the same two cores.
-AT_ONCE = {"mongo": 2, "mysql": 1, "postgres": 1}
+# Of the tables that wait for one of the pool's two slots, MongoDB's go first: the largest.
 WEIGHTS = {"mongo": 30, "mysql": 20, "postgres": 10}
 log = logging.getLogger(__name__)
 
@@ -105,14 +102,15 @@ def check_load(night: dict[str, Any]) -> dict[str, int]:
 
 @task_group
 def extract_load() -> None:
-    """All 15 tables and collections into raw, one mapped task a table, the largest first."""
+    """All 15 tables and collections into raw, one mapped task a table, the largest first.
+
+    Two load at a time, as the pool ``warehouse`` has slots.
+    """
     night = open_night()
     loads = [
         load_table.override(
             task_id=f"load_{CONNECTION_OF_SYSTEM[system]}",
-            pool=POOLS[system],
-            max_active_tis_per_dagrun=AT_ONCE[system],
-            # Of all tasks that wait, MongoDB's begin first: they take longest.
+            pool="warehouse",
             priority_weight=weight,
         )
         .partial(system=system, night=night)

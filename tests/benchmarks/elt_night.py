@@ -1,9 +1,7 @@
-"""Loads every table of one night without Airflow, as many at a time as the DAG does.
+"""Loads every table of one night without Airflow: two at a time, the largest first, as the DAG.
 
-``python -m tests.benchmarks.elt_night DAY source|two``: one table of each source at a time, as
-the extract_load DAG; or two tables at a time. The largest first; each load has connections
-of its own, as a task has. The addresses are in MYSQL_URL, MARKETING_URL, MONGO_URL and
-WAREHOUSE_URL.
+``python -m tests.benchmarks.elt_night DAY``. Each load has connections of its own, as a task
+has. The addresses are in MYSQL_URL, MARKETING_URL, MONGO_URL and WAREHOUSE_URL.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from datetime import date
+from functools import partial
 
 import psycopg
 from pymongo import MongoClient
@@ -37,22 +36,13 @@ def load(spec: TableSpec, night: Night) -> int:
             return extract_and_load(client.get_default_database(), conn, spec, night).read
 
 
-def main(day: str, lanes: str) -> None:
+def main(day: str) -> None:
     """Load the night."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with psycopg.connect(os.environ["WAREHOUSE_URL"], options="-c role=amato_loader") as conn:
         night = open_night(conn, date.fromisoformat(day))
-    if lanes == "two":
-        pools = [(ProcessPoolExecutor(2), LARGEST_FIRST)]
-    else:
-        pools = [
-            (ProcessPoolExecutor(1), tuple(s for s in LARGEST_FIRST if s.system == system))
-            for system in ("mongo", "mysql", "postgres")
-        ]
-    loads = [pool.submit(load, spec, night) for pool, specs in pools for spec in specs]
-    print(f"rows: {sum(done.result() for done in loads)}")
-    for pool, _ in pools:
-        pool.shutdown()
+    with ProcessPoolExecutor(2) as pool:
+        print(f"rows: {sum(pool.map(partial(load, night=night), LARGEST_FIRST))}")
 
 
 if __name__ == "__main__":

@@ -38,11 +38,13 @@ def measure(command: Sequence[str], environment: Mapping[str, str] | None = None
     """
     log = REPOSITORY / ".local" / "bench" / "process.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    # Python keeps what it compiled unless it is told not to, as a container's build does.
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
     with log.open("w+") as out:
         child = subprocess.Popen(
             command,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})},
+            env={**inherited, "PYTHONPATH": str(REPOSITORY), **(environment or {})},
             cwd=REPOSITORY,
             stdout=out,
             stderr=subprocess.STDOUT,

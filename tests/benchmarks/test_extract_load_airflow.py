@@ -2,8 +2,8 @@
 
 A platform of its own, under ``.local/bench/airflow`` (used as it is where it is up already),
 holds the generated company. The DAG is triggered by Airflow's API and measured from there to
-the end of its run; the same loads run as plain processes with the same parallelism, and two
-tables at a time. Best of ``AMATO_BENCH_REPEATS`` (2). ``AMATO_BENCH_SCALE`` makes a trial run.
+the end of its run; the same loads run as plain processes, two tables at a time too. Best of
+``AMATO_BENCH_REPEATS`` (2). ``AMATO_BENCH_SCALE`` makes a trial run.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def test_extract_load_in_seconds_and_the_share_of_airflow(stack: Stack) -> None:
     api = AirflowApi(urls["AIRFLOW_URL"], urls["AIRFLOW_USER"], urls["AIRFLOW_PASSWORD"])
     api.wait_for_dags({"extract_load"})
 
-    def plain(lanes: str) -> tuple[float, float]:
-        command = python("-m", "tests.benchmarks.elt_night", AS_OF.isoformat(), lanes)
+    def plain() -> tuple[float, float]:
+        command = python("-m", "tests.benchmarks.elt_night", AS_OF.isoformat())
         done = measure(command, urls)
         found = re.search(r"^rows: ([0-9]+)$", done.output, re.MULTILINE)
         assert found, done.output
@@ -98,10 +98,9 @@ def test_extract_load_in_seconds_and_the_share_of_airflow(stack: Stack) -> None:
             figures.append(run())
         return min(figures)
 
-    alone, rows = best(lambda: plain("source"))
-    note("plain processes, one table a source at a time, s", alone)
+    alone, rows = best(plain)
+    note("plain processes, s", alone)
     note("rows", rows)
-    note("plain processes, two tables at a time, s", best(lambda: plain("two"))[0])
     through, working = best(dag)
     note("extract_load through Airflow, s", through)
     note("its tasks together, s", working)

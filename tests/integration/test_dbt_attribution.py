@@ -10,7 +10,9 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 from scipy.stats import binomtest
 
 from tests.integration.dbt_support import AS_OF, Raw, build_all, fill_raw, query
@@ -250,6 +252,28 @@ def test_credits_equal_an_independent_computation(
         rows = query(warehouse_url, f"select {summed} from marts.{mart}")
         assert list(rows[0]) == [sum(c) for c in zip(*(channels[name] for name in
                                  CAMPAIGNS.values()), strict=True)]  # fmt: skip
+
+
+def test_windows_are_whole_days_wherever_the_server_is(warehouse_url: str, tmp_path: Path) -> None:
+    """New York put its clocks back on 5 November: its 30 days are an hour longer."""
+    visit = datetime(2023, 11, 1, 12, tzinfo=UTC)
+    session = Session("s1", "c1", CUSTOMERS[0], visit, "C0", None, False)
+    orders = [
+        Order(name, CUSTOMERS[0], visit + WINDOW + late, Decimal(10), "completed", None)
+        for name, late in (("in time", timedelta(0)), ("too late", timedelta(minutes=30)))
+    ]
+    fill_raw(warehouse_url, raw([session], orders))
+    with psycopg.connect(warehouse_url) as conn:
+        conn.execute(
+            sql.SQL("alter database {} set timezone = 'America/New_York'").format(
+                sql.Identifier(conn.info.dbname)
+            )
+        )
+    build_all(warehouse_url, tmp_path)
+    rows = query(warehouse_url, """
+        select order_id, session_id from intermediate.int_attribution__credited order by 1
+    """)  # fmt: skip
+    assert rows == [("in time", "s1"), ("too late", None)]
 
 
 def test_ratios_and_intervals_equal_scipys(warehouse_url: str, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import yaml
 from dags.stages.dbt_build import (
     LAYERS,
     PROJECT,
+    WHOLE_DESCRIPTIONS,
     DbtConnectionLostError,
     DbtFailedError,
     Layer,
@@ -416,6 +417,7 @@ def test_docs_are_one_page_that_needs_no_network(warehouse_url: str, tmp_path: P
     assert "One row per customer with at least one purchase before as_of" in text
     assert "AMATO's warehouse" in text
     assert "cloudfront" not in text
+    assert text.count(WHOLE_DESCRIPTIONS) == 1
     assert str(urlsplit(warehouse_url).password) not in text
     # nothing that a browser fetches by itself comes from another place than the page
     fetched = re.findall(

@@ -21,6 +21,7 @@ from data_generators.args import WorldArgs
 from data_generators.company.world import World, make_world
 from data_generators.tables import BUILDERS
 from data_generators.tables.rows import Coded, Rows
+from tests.integration.dbt_support import query
 from tests.integration.experiment_support import (
     Experiment,
     build_experiments,
@@ -64,6 +65,8 @@ def test_planted_lifts_splits_and_paradoxes_are_found(warehouse_url: str, tmp_pa
     build_experiments(warehouse_url, tmp_path, AS_OF)
     found = results(warehouse_url)
     assert found.keys() == truth.keys()
+    for table in ("sessions", "events"):
+        assert query(warehouse_url, f"select count(*) from quality.quarantine_{table}") == [(0,)]
 
     # every broken split and every paradox, and (at one in a thousand each) hardly another
     broken = {key for key, it in truth.items() if it.split != 0.5}
@@ -147,6 +150,13 @@ def track(url: str, seed: int, world: World) -> None:
                 for values in read(rows.take(np.isin(rows.number, exposed)), columns):
                     keys = [f"{seed}-{value}" if value else None for value in values[:3]]
                     copy.write_row([keys[0], 1, AS_OF, *keys, *values[3:], values[4]])
+        # sessions of customers whom the shop does not have would be orphans
+        conn.execute(
+            "insert into raw_mysql.customers (row_id, _batch_id, _valid_from, customer_id)"
+            " select 1000000 * %s::bigint + row_number() over (), 1, %s, customer_id from ("
+            "select distinct customer_id from raw_mongo.sessions where customer_id like %s) as c",
+            [seed, AS_OF, f"{seed}-%"],
+        )
         columns = "event_id, session_id, event_type, event_data, timestamp"
         with conn.cursor().copy(
             f"copy raw_mongo.events (_id, _batch_id, _valid_from, {columns}, created_at)"

@@ -2,7 +2,9 @@
 
 import csv
 import re
+import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,20 @@ import yaml
 
 from dags.stages.dbt_results import DbtConnectionLostError, ModelResult, failure
 from elt.specs import SPECS, TableSpec
+from ml.catalogue import FAMILIES
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 MODELS = sorted(PROJECT.glob("models/**/*.sql"))
 QUALITY = PROJECT / "models" / "staging" / "quality"
+AS_OF = ("--vars", "{as_of: 2024-02-29}")
+# Columns that name a row of a dimension or fact, and where they are its key.
+FOREIGN_KEYS = {"customer_id", "campaign_id", "product_id", "order_id", "session_id"}
+DIMENSIONS = {
+    "dim_customers": "customer_id", "dim_campaigns": "campaign_id", "dim_products": "product_id",
+    "fct_orders": "order_id", "fct_sessions": "session_id",
+}  # fmt: skip
+# What keeps its nights names customers that later nights may not know any more.
+BY_NIGHT = {"customer_features", "customer_rfm_history"}
 SEGMENTS = {
     "Champions", "Loyal", "Potential Loyalist", "New", "Promising", "Need Attention",
     "About To Sleep", "At Risk", "Can't Lose", "Hibernating", "Lost",
@@ -36,7 +48,7 @@ def without_comments(model: Path) -> str:
     return re.sub(r"--.*", "", model.read_text(encoding="utf-8"))
 
 
-def parse(folder: Path, *variables: str) -> tuple[Any, list[str]]:
+def parse(folder: Path, *variables: str, project: Path = PROJECT) -> tuple[Any, list[str]]:
     """Parse the project without a server; returns dbt's outcome and its warnings."""
     from dbt.cli.main import dbtRunner
 
@@ -49,7 +61,7 @@ def parse(folder: Path, *variables: str) -> tuple[Any, list[str]]:
     callbacks: list[Any] = [note]
     outcome = dbtRunner(callbacks=callbacks).invoke(
         [
-            *("parse", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)),
+            *("parse", "--project-dir", str(project), "--profiles-dir", str(project)),
             *("--target-path", str(folder), "--log-path", str(folder), "--quiet"),
             *("--show-all-deprecations", "--no-partial-parse", *variables),
         ]
@@ -57,21 +69,122 @@ def parse(folder: Path, *variables: str) -> tuple[Any, list[str]]:
     return outcome, warnings
 
 
-@pytest.fixture
-def profile(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def profile() -> Iterator[None]:
     """The variables that the profile needs; no server answers there."""
-    for name in ("HOST", "USER", "PASSWORD", "DBNAME"):
-        monkeypatch.setenv(f"AMATO_DBT_{name}", "unused")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HOST", "USER", "PASSWORD", "DBNAME"):
+            patch.setenv(f"AMATO_DBT_{name}", "unused")
+        yield
+
+
+@pytest.fixture(scope="module")
+def parsed(profile: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[str]]:
+    """dbt's outcome on the project as it is, and its warnings."""
+    return parse(tmp_path_factory.mktemp("parsed"), *AS_OF)
+
+
+def models(parsed: tuple[Any, list[str]]) -> list[Any]:
+    return [n for n in parsed[0].result.nodes.values() if n.resource_type == "model"]
+
+
+def test_parses_without_a_warning_or_deprecation(parsed: tuple[Any, list[str]]) -> None:
+    outcome, warnings = parsed
+    assert outcome.success
+    assert warnings == []
+    assert len(models(parsed)) == len(MODELS)
+
+
+def test_marts_are_public_by_contract_and_what_they_are_made_of_is_private(
+    parsed: tuple[Any, list[str]],
+) -> None:
+    access: dict[tuple[str, str], set[str]] = {}
+    for model in models(parsed):
+        layer = "quality" if model.schema == "quality" else model.fqn[1]
+        access.setdefault((layer, str(model.access)), set()).add(model.name)
+        assert model.group == "warehouse"
+        if layer == "marts":
+            assert model.contract.enforced, model.name
+            assert all(column.data_type for column in model.columns.values()), model.name
+            assert set(model.config.grants["select"]) == {
+                "amato_reader", "amato_scientist", "amato_validator"
+            }, model.name  # fmt: skip
+    assert set(access) == {
+        ("marts", "public"), ("quality", "public"), ("intermediate", "private"),
+        ("staging", "private"),
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("profile")
-def test_parses_without_a_warning_or_deprecation(tmp_path: Path) -> None:
-    outcome, warnings = parse(tmp_path, "--vars", "{as_of: 2024-02-29}")
-    assert outcome.success
-    assert warnings == []
-    nodes = outcome.result.nodes.values()
-    assert len([n for n in nodes if n.resource_type == "model"]) == len(MODELS)
-    assert {n.name for n in outcome.result.exposures.values()} >= {"customer_segmentation_kmeans"}
+def test_nothing_outside_may_hang_on_a_private_model(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT, project)
+    exposures = project / "models" / "exposures.yml"
+    exposures.write_text(
+        exposures.read_text(encoding="utf-8").replace(
+            "ref('customer_features')", "ref('int_rfm__scored')"
+        ),
+        encoding="utf-8",
+    )
+    outcome, _ = parse(tmp_path / "target", *AS_OF, project=project)
+    assert not outcome.success
+    assert "int_rfm__scored" in str(outcome.exception)
+    assert "private to the 'warehouse' group" in str(outcome.exception)
+
+
+def test_every_mart_has_a_key_and_its_foreign_keys_are_tested(
+    parsed: tuple[Any, list[str]],
+) -> None:
+    """Keys are the primary keys of the contracts, which the warehouse enforces."""
+    related: set[tuple[str, str]] = set()
+    for node in parsed[0].result.nodes.values():
+        test = getattr(node, "test_metadata", None)
+        if test is not None and test.name == "relationships":
+            related.add((node.attached_node.split(".")[-1], node.column_name))
+    marts = [model for model in models(parsed) if model.schema == "marts"]
+    for model in marts:
+        (key,) = (c for c in model.constraints if c.type == "primary_key")
+        assert set(key.columns) <= set(model.columns), model.name
+        for column in FOREIGN_KEYS & set(model.columns):
+            if DIMENSIONS.get(model.name) != column and model.name not in BY_NIGHT:
+                assert (model.name, column) in related, (model.name, column)
+
+
+def test_the_overview_leads_to_every_mart_and_nowhere_else(
+    parsed: tuple[Any, list[str]],
+) -> None:
+    result = parsed[0].result
+    linked = set(
+        re.findall(r"\(#!/\w+/([\w.]+)", result.docs["doc.amato.__overview__"].block_contents)
+    )
+    marts = {
+        n.unique_id
+        for n in result.nodes.values()
+        if n.schema == "marts" and n.resource_type in ("model", "seed")
+    }
+    assert len(marts) == 27
+    assert marts <= linked <= set(result.nodes)
+
+
+def test_exposures_are_the_models_and_what_they_read(parsed: tuple[Any, list[str]]) -> None:
+    exposures = list(parsed[0].result.exposures.values())
+    by_type = {
+        kind: {e.name for e in exposures if str(e.type) == kind}
+        for kind in ("ml", "dashboard", "application")
+    }
+    assert by_type["ml"] == {f"{family}_{model}" for model, family in FAMILIES.items()}
+    assert by_type["dashboard"] == {f"{family}_report" for family in FAMILIES.values()}
+    assert by_type["application"] >= {"validation_gate", "customer_datasets"}
+    read = {
+        mart
+        for file in (PROJECT.parent / "ml").rglob("*.py")
+        for mart in re.findall(r"\bfrom marts\.(\w+)", file.read_text(encoding="utf-8"))
+    }
+    told = {
+        node.split(".")[-1] for e in exposures if str(e.type) == "ml" for node in e.depends_on.nodes
+    }
+    assert read and read == told
+    assert all(e.description and e.owner.name for e in exposures)
 
 
 @pytest.mark.usefixtures("profile")
@@ -113,6 +226,7 @@ def test_every_model_is_described_and_keeps_its_layers_rules(model: Path) -> Non
     described = properties(model)
     assert described["name"] == model.stem
     assert described["description"].startswith("One row per ")
+    assert re.search(r"\bKeys?: |\bno key\b", described["description"])
     assert all(len(column["description"]) > 10 for column in described["columns"])
     text = without_comments(model)
     assert not re.search(r"\b(now|current_date|current_timestamp|clock_timestamp|random)\b", text)
@@ -124,6 +238,10 @@ def test_every_model_is_described_and_keeps_its_layers_rules(model: Path) -> Non
     if layer == "marts":
         assert all("data_type" in column for column in described["columns"])
         assert described["constraints"][0]["type"] == "primary_key"
+        for column in described["columns"]:
+            required = any(c["type"] == "not_null" for c in column.get("constraints", ()))
+            in_key = column["name"] in described["constraints"][0]["columns"]
+            assert required or in_key or "ull" in column["description"], column["name"]
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
@@ -136,26 +254,6 @@ def test_every_declared_table_is_cleaned_up_by_its_columns(spec: TableSpec) -> N
     assert dict(re.findall(r"'(\w+)': '([^']+)',", text)) == {c.name: c.type for c in spec.columns}
     # Within a CTE of its own, PostgreSQL would compute all columns of all rows.
     assert not re.search(r"^with\b", text, re.MULTILINE)
-
-
-def test_marts_have_the_designs_columns() -> None:
-    columns = {
-        name: [c["name"] for c in properties(PROJECT / f"models/marts/{name}.sql")["columns"]]
-        for name in ("customer_rfm", "rfm_segment_summary")
-    }
-    assert columns["customer_rfm"][:15] == [
-        "customer_id", "email", "first_name", "last_name", "recency_days", "frequency",
-        "monetary_value", "recency_score", "frequency_score", "monetary_score", "rfm_score",
-        "rfm_segment", "customer_lifetime_value", "avg_order_value", "purchase_frequency_rate",
-    ]  # fmt: skip
-    quality = properties(PROJECT / "models/marts/data_quality_summary.sql")
-    assert {
-        "table_name", "as_of", "rows_in", "clean", "quarantined_by_rule", "deduplicated",
-        "pass_rate", "score", "recommended_action",
-    } <= {column["name"] for column in quality["columns"]}  # fmt: skip
-    assert columns["rfm_segment_summary"][:4] == [
-        "rfm_segment", "customers", "avg_value", "avg_orders",
-    ]  # fmt: skip
 
 
 def test_each_of_the_125_cells_has_exactly_one_of_eleven_segments() -> None:

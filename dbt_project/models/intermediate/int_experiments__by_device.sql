@@ -1,8 +1,15 @@
 with
 
+sessions as (
+    select * from {{ ref('int_sessions__enriched') }}
+),
+
+-- People only, and those who saw one variant.
 exposures as (
-    select * from {{ ref('int_experiments__exposures') }}
-    where not is_crossover
+    select shown.*
+    from {{ ref('int_experiments__exposures') }} as shown
+    left join sessions on shown.session_id = sessions.session_id
+    where not shown.is_crossover and sessions.is_bot is not true
 ),
 
 devices as (
@@ -45,12 +52,14 @@ summed as (
         sum(n_b)::bigint as tracked_b,
         count(tilt_z) as devices,
         max(abs(tilt_z)) as largest_tilt_z,
-        -- Mantel-Haenszel: devices where one variant was not shown add nothing
-        sum(x_b * n_a / n) as weighted_b,
-        sum(x_a * n_b / n) as weighted_a,
-        sum(x_b - (x_a + x_b) * n_b / n) as excess_b,
+        -- Mantel-Haenszel: devices where one variant was not shown add nothing. Floating point adds
+        -- up to the same only in the same order.
+        sum(x_b * n_a / n order by device_type collate "C") as weighted_b,
+        sum(x_a * n_b / n order by device_type collate "C") as weighted_a,
+        sum(x_b - (x_a + x_b) * n_b / n order by device_type collate "C") as excess_b,
         sum(
             n_a * n_b * (x_a + x_b) * (n - x_a - x_b) / (n * n * nullif(n - 1, 0))
+            order by device_type collate "C"
         ) as excess_variance
     from tilted
     group by test_id

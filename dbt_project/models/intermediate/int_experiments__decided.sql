@@ -75,6 +75,7 @@ ranked as (
     from split
 ),
 
+-- The quotient first, so that the largest p-value is not rounded to less than itself.
 adjusted as (
     select
         *,
@@ -82,7 +83,7 @@ adjusted as (
             when is_in_family
                 then least(
                     1,
-                    min(decision_p_value * family_size / p_rank) over (
+                    min(decision_p_value * (family_size::double precision / p_rank)) over (
                         partition by is_in_family
                         order by p_rank desc
                     )

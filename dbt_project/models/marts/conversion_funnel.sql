@@ -100,7 +100,8 @@ summarised as (
         sum(reached)::bigint as reached,
         sum(censored)::bigint as censored,
         1 - min(share_without) as estimated_conversion_rate,
-        min(milliseconds) filter (where share_without <= 0.5) as median_milliseconds
+        -- a half, multiplied up from other shares, may come out a little above
+        min(milliseconds) filter (where share_without <= 0.5 + 1e-9) as median_milliseconds
     from survival
     group by breakdown, breakdown_value, step_number
 ),

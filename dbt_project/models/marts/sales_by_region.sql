@@ -4,7 +4,9 @@ purchases as (
     select
         *,
         (order_date at time zone 'UTC')::date as order_day,
-        min(order_date) over (partition by customer_id) as first_order_date
+        customer_id is not null and row_number() over (
+            partition by customer_id order by order_date, order_id collate "C"
+        ) = 1 as is_first_of_customer
     from {{ ref('int_orders__enriched') }}
     where is_purchase and order_date is not null
 ),
@@ -15,9 +17,7 @@ monthly as (
         coalesce(shipping_country, 'Unknown') as region,
         count(*) as orders,
         count(distinct customer_id) as customers,
-        count(distinct customer_id) filter (
-            where order_date = first_order_date
-        ) as new_customers,
+        count(*) filter (where is_first_of_customer) as new_customers,
         coalesce(sum(unit_count), 0)::bigint as units,
         coalesce(sum(total_amount), 0) as revenue
     from purchases

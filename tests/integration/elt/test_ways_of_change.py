@@ -10,11 +10,12 @@ from elt.extract_load import extract_and_load
 from elt.loader import LoadResult, TooManyDeletionsError
 from elt.nights import open_night
 from elt.options import LoadOptions
-from tests.integration.elt.support import Marketing, query, spec_of
+from elt.specs import BY_NAME
+from tests.integration.elt.support import Marketing, query
 
 Warehouse = psycopg.Connection[Any]
-DAILY = spec_of("postgres", "campaign_performance")
-WHOLE = spec_of("postgres", "ab_test_results")
+DAILY = BY_NAME["campaign_performance"]
+WHOLE = BY_NAME["ab_test_results"]
 FIRST = date(2026, 1, 1)
 
 
@@ -25,7 +26,7 @@ def load(
     night: date,
     options: LoadOptions | None = None,
 ) -> LoadResult:
-    spec = spec_of("postgres", name)
+    spec = BY_NAME[name]
     return extract_and_load(marketing.client, conn, spec, open_night(conn, night), options)
 
 
