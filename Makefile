@@ -97,7 +97,7 @@ format: install ## format Python and SQL
 
 .PHONY: bench faults chaos soak
 bench: ## the benchmarks (long)
-faults: ## kill each part at each step; nothing is lost (long)
+faults: ## spoil the data, kill the parts: nothing bad passes, nothing is lost (long)
 chaos: ## random kills for a while (long)
 soak: ## many nights in a row (long)
 bench: FOLDER := tests/benchmarks

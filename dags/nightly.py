@@ -21,7 +21,9 @@ says what to do.
   page of `extract_load` says more.
 - `build_*`: a model or a test failed; it is named in the log. Clearing the task builds only what
   failed and what hangs on it.
-- `pass_gate`: the data is bad. Yesterday's predictions stay. Read the Data Docs first.
+- `pass_gate`: the data is bad. Yesterday's predictions stay, marked stale. The first line of its
+  log says what failed, where and on how many rows; `quality.failing_rows` has them all. If the
+  data is right after all, run `validate` with a reason in its form, then clear `pass_gate` here.
 - `train_model`, `score_customers`: one model's failure stops no other; its champion and its last
   predictions are untouched.
 
@@ -40,7 +42,7 @@ from dags.stages.models import batch_inference, train_models
 from dags.stages.night import close_night, write_run_page
 from dags.stages.source import add_source_days
 from dags.stages.transform import transform
-from dags.stages.validate import validate
+from dags.stages.validate import publish_params, validate
 
 FIRST_NIGHT = first_night()
 
@@ -52,7 +54,7 @@ with DAG(
     start_date=FIRST_NIGHT,
     catchup=True,
     max_active_runs=1,
-    params={"as_of": as_of_param(), **load_params()},
+    params={"as_of": as_of_param(), **load_params(), **publish_params()},
     default_args=DEFAULT_ARGS,
     tags=["amato", "nightly"],
 ):

@@ -86,9 +86,10 @@ def read_verdict(home: Path, as_of: date) -> str:
         verdict = json.loads((home / "verdicts" / f"{as_of}.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return "not validated"
-    held = verdict["expectations"] - len(verdict["findings"])
+    applicable = verdict["expectations"] - verdict["not_applicable"]
+    held = applicable - len(verdict["findings"])
     word = verdict["verdict"].replace("_", " ")
-    return f"{word}: {held} of {verdict['expectations']} expectations hold"
+    return f"{word}: {held} of {applicable} expectations hold"
 
 
 def read_models(conn: psycopg.Connection[Any], as_of: date) -> list[dict[str, Any]]:

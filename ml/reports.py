@@ -12,7 +12,8 @@ import yaml
 
 from ml.catalogue import FAMILIES
 from ml.features import DATA_SOURCE
-from report_pages import page_html, section_html, table_html
+from ml.standing import night_mark
+from report_pages import note_html, page_html, section_html, table_html
 from report_pages.files import replace_file
 
 _LAST_RUNS = """
@@ -41,6 +42,7 @@ def write_master_report(conn: psycopg.Connection, as_of: date, home: Path) -> tu
 def master_content(conn: psycopg.Connection, as_of: date, home: Path) -> dict[str, Any]:
     """Return the sections of the master report."""
     runs = {row[0]: row[1:] for row in conn.execute(_LAST_RUNS, (as_of,)).fetchall()}
+    mark = night_mark(conn, as_of)
     conn.commit()
     summary, insights, steps = [], [], []
     for model, family in sorted(FAMILIES.items(), key=lambda item: (item[1], item[0])):
@@ -73,6 +75,7 @@ def master_content(conn: psycopg.Connection, as_of: date, home: Path) -> dict[st
             "total_predictions": sum(entry["predictions"] for entry in summary),
             "data_source": DATA_SOURCE,
         },
+        "gate": mark,
         "pipeline_summary": summary,
         "business_insights": insights,
         "next_steps": steps,
@@ -124,7 +127,7 @@ def master_html(content: dict[str, Any]) -> str:
         if entry["report"]
     )
     header = ("Family", "Model", "State", "Version", "Predictions", "Message")
-    body = section_html(
+    body = note_html(content["gate"]) + section_html(
         "Models of this run",
         table_html(header, rows, words=True) + (f"<ul>{links}</ul>" if links else ""),
         "pipeline_summary",

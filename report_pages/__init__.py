@@ -73,6 +73,11 @@ def style_figure(figure: go.Figure, height: int) -> None:
     figure.update_yaxes(automargin=True)
 
 
+def note_html(text: str | None) -> str:
+    """Return a note that stands out, or nothing where there is no text."""
+    return f'<div class="note">{escape(text)}</div>' if text else ""
+
+
 def table_html(header: Sequence[str], rows: Sequence[Sequence[str]], words: bool = False) -> str:
     """Return a table of plain text; `words` aligns every column to the left."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)

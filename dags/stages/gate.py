@@ -1,45 +1,73 @@
-"""The gate: judges the marts of a night with Great Expectations, and stops what follows.
+"""The gate: judges the tables of a night with Great Expectations, and stops what follows.
 
-Suites live in ``great_expectations/`` as GX keeps them. Results go to
-``quality.validation_results`` and, as pages, to ``AMATO_HOME/data_docs``; nothing is written
-into the repository. An expectation that could not be evaluated is an error, which is not the
-same as one that failed: either stops the night. A verdict holds until dbt builds any layer of
-its night again.
+Suites live in ``great_expectations/`` as GX keeps them. First every table that they watch is
+measured (``gate_figures``); then the suites compare tables with each other and the figures with
+their own history. Results go to ``quality.validation_results``, all failing rows to
+``quality.failing_rows``, scores to ``quality.table_scores``, the verdict to ``quality.verdicts``,
+and pages to ``AMATO_HOME/data_docs``; nothing is written into the repository. An expectation that
+could not be evaluated is an error, which is not the same as one that failed: either stops the
+night. A verdict holds until dbt builds any layer of its night again.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dags.stages.gate_builds import hold_builds, newest_build
+from dags.stages.gate_figures import Standing, measure
 from dags.stages.gate_outcomes import Outcome, outcomes_of
+from dags.stages.gate_records import (
+    Override,
+    Verdict,
+    forget_night,
+    gravest_first,
+    keep_failing_rows,
+    override_of,
+    publish,
+    record,
+    verdict_of,
+)
+from dags.stages.gate_scores import Score, scores_of
+from dags.stages.gate_suites import CHECKPOINT, PROJECT, Suite, read_suites
 from report_pages.files import replace_file
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-Verdict = Literal["passed", "passed_with_warnings", "failed", "error"]
-PROJECT = Path(__file__).resolve().parents[2] / "great_expectations"
-CHECKPOINT = "gate"
+__all__ = [
+    "PROJECT",
+    "GateResult",
+    "GateStoppedError",
+    "NotValidatedError",
+    "check_verdict",
+    "enforce",
+    "gx_url",
+    "publish_night",
+    "recorded_result",
+    "run_gate",
+    "validation_page",
+    "verdict_file",
+    "verdict_of",
+    "write_verdict_file",
+]
+
 ROLE = "amato_validator"
-# The warehouse may be judged by two runs at once; their rows must not mix.
-_LOCK = "select pg_advisory_xact_lock(hashtext('quality.validation_results'))"
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """The verdict on one night, and what every expectation said."""
+    """The verdict on one night, what every expectation said, and who published it regardless."""
 
     as_of: date
     verdict: Verdict
     outcomes: tuple[Outcome, ...]
+    override: Override | None = None
 
 
 class GateStoppedError(RuntimeError):
@@ -64,57 +92,58 @@ def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJEC
 
     Raises:
         psycopg.OperationalError: the warehouse cannot be reached.
+        FileNotFoundError: the GX project is not there.
     """
     import psycopg
 
     from dags.stages.gate_docs import make_offline
+    from dags.stages.gate_pages import explain
 
-    with psycopg.connect(warehouse_url, options=f"-c role={ROLE}", autocommit=True) as conn:
+    with psycopg.connect(warehouse_url, options=_options(as_of), autocommit=True) as conn:
         hold_builds(conn)
-        # A run that breaks off must not leave the verdict of an earlier one standing.
-        _record(conn, as_of, ())
+        forget_night(conn, as_of)
         verdict_file(home, as_of).unlink(missing_ok=True)
-        outcomes = _evaluate(as_of, home, warehouse_url, project, conn)
+        suites = read_suites(project)
+        watched = [table for suite in suites.values() for table in suite.tables]
+        standings = measure(conn, as_of, watched)
+        outcomes = _evaluate(as_of, home, warehouse_url, project, conn, suites, standings)
+        explain(home, as_of, suites.values(), outcomes)
         make_offline(home / "data_docs")
-        _record(conn, as_of, outcomes)
-        result = GateResult(as_of, verdict_of(outcomes), outcomes)
-        replace_file(verdict_file(home, as_of), json.dumps(_summary(result), indent=2) + "\n")
-    for outcome in outcomes:
-        level = logging.INFO if outcome.success else logging.WARNING
-        log.log(level, "%s: %s", outcome.severity, outcome.finding())
-    log.info("verdict on %s: %s (%d expectations)", as_of, result.verdict, len(outcomes))
+        scores = scores_of(outcomes, {name: s.rows for name, s in standings.items()})
+        record(conn, as_of, outcomes, scores)
+        override = override_of(conn, as_of, newest_build(conn, as_of))
+        result = GateResult(as_of, verdict_of(outcomes), outcomes, override)
+        write_verdict_file(home, result, scores)
+    for outcome in gravest_first(outcomes):
+        log.warning("%s: %s", outcome.severity, outcome.finding())
+    idle = [outcome for outcome in outcomes if outcome.state == "not_applicable"]
+    log.info(
+        "verdict on %s: %s (%d expectations, %d of them do not apply), score %.2f",
+        as_of, result.verdict, len(outcomes), len(idle), scores[-1].score if scores else 0,
+    )  # fmt: skip
     return result
 
 
-def verdict_of(outcomes: Iterable[Outcome]) -> Verdict:
-    """An error outweighs a failure, a critical failure a warning; info is only recorded."""
-    outcomes = tuple(outcomes)
-    if any(outcome.success is None for outcome in outcomes):
-        return "error"
-    failed = {outcome.severity for outcome in outcomes if outcome.success is False}
-    if "critical" in failed:
-        return "failed"
-    return "passed_with_warnings" if "warning" in failed else "passed"
-
-
 def enforce(result: GateResult) -> None:
-    """Let a night pass that may be used.
+    """Let a night pass that may be used: a good one, or one that somebody has published.
 
     Raises:
         GateStoppedError: an expectation could not be evaluated, or a critical one failed.
     """
-    stopping = [outcome for outcome in result.outcomes if outcome.stops]
-    if not stopping:
+    stopping = [outcome for outcome in gravest_first(result.outcomes) if outcome.stops]
+    if not stopping or result.override:
         return
-    # The one that failed is what to mend; one that could not be evaluated often only follows.
-    first, *rest = sorted(stopping, key=lambda outcome: outcome.success is None)
+    first, *rest = stopping
     more = f" and {len(rest)} more" if rest else ""
+    night = f"where as_of = '{result.as_of}'"
     lines = [
         f"night {result.as_of} is stopped: {first.finding()}{more}; "
-        f"look at Data Docs, /amato/{validation_page(first.suite, result.as_of, first.table)}",
+        f"look at Data Docs, /amato/{validation_page(first.suite, result.as_of)}",
         *(f"  {outcome.finding()}" for outcome in rest),
-        "  all of it: select * from quality.validation_results "
-        f"where as_of = '{result.as_of}' and success is not true",
+        f"  all of it: select * from quality.validation_results {night} and state in"
+        " ('failed', 'error')",
+        f"  every failing row: select * from quality.failing_rows {night}",
+        "  to publish it all the same: run validate with a reason in its form",
     ]
     raise GateStoppedError("\n".join(lines))
 
@@ -139,7 +168,7 @@ def recorded_result(conn: Connection[Any], as_of: date) -> GateResult:
     """
     rows = conn.execute(
         "select build_id, suite, table_name, expectation, column_name, severity, success, error,"
-        " observed, unexpected_count, rows_checked from quality.validation_results"
+        " observed, unexpected_count, rows_checked, note from quality.validation_results"
         " where as_of = %s order by result_id",
         (as_of,),
     ).fetchall()
@@ -154,14 +183,28 @@ def recorded_result(conn: Connection[Any], as_of: date) -> GateResult:
             f"run validate with as_of {as_of}"
         )
     outcomes = tuple(Outcome(*row[1:]) for row in rows)
-    return GateResult(as_of, verdict_of(outcomes), outcomes)
+    override = override_of(conn, as_of, rows[0][0])
+    return GateResult(as_of, verdict_of(outcomes), outcomes, override)
 
 
-def validation_page(suite: str, as_of: date, table: str) -> str:
+def publish_night(conn: Connection[Any], as_of: date, home: Path, override: Override) -> str:
+    """Publish a stopped night all the same; returns the mark that everything made from it bears.
+
+    `conn` acts as ``amato_validator``.
+
+    Raises:
+        NotValidatedError: the night was never validated, or its marts were built again since.
+    """
+    result = recorded_result(conn, as_of)
+    mark = publish(conn, as_of, override)
+    write_verdict_file(home, replace(result, override=override))
+    return mark
+
+
+def validation_page(suite: str, as_of: date) -> str:
     """The page of one night's results, relative to AMATO_HOME."""
     stamp = f"{as_of:%Y%m%d}T000000.000000Z"
-    asset = table.rsplit(".", 1)[-1]
-    return f"data_docs/validations/{suite}/{as_of}/{stamp}/warehouse-{asset}.html"
+    return f"data_docs/validations/{suite}/{as_of}/{stamp}/warehouse-{suite}.html"
 
 
 def verdict_file(home: Path, as_of: date) -> Path:
@@ -170,18 +213,23 @@ def verdict_file(home: Path, as_of: date) -> Path:
 
 
 def _evaluate(
-    as_of: date, home: Path, warehouse_url: str, project: Path, conn: Connection[Any]
+    as_of: date,
+    home: Path,
+    warehouse_url: str,
+    project: Path,
+    conn: Connection[Any],
+    suites: dict[str, Suite],
+    standings: dict[str, Standing],
 ) -> tuple[Outcome, ...]:
     """Run the checkpoint and build its pages; returns the outcomes in the suites' own order."""
     from great_expectations.core.run_identifier import RunIdentifier
 
     import great_expectations as gx
 
-    if not (project / "great_expectations.yml").is_file():
-        # GX would make an empty project there, and find nothing wrong with any night.
-        raise FileNotFoundError(f"{project} holds no great_expectations.yml: restore the folder")
+    # It tells of every argument that an expectation has not: a thousand lines a night.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     # Given in memory, and nowhere else: neither the environment nor a file has the password.
-    variables = {"AMATO_HOME": str(home), "AMATO_WAREHOUSE_URL": gx_url(warehouse_url)}
+    variables = {"AMATO_HOME": str(home), "AMATO_WAREHOUSE_URL": gx_url(warehouse_url, as_of)}
     context = gx.get_context(
         mode="file", context_root_dir=str(project), runtime_environment=variables
     )
@@ -192,21 +240,38 @@ def _evaluate(
         expectation_parameters={"nights": [as_of.isoformat()]},
     )
     outcomes: list[Outcome] = []
+    failed: list[tuple[Outcome, dict[str, Any], tuple[str, ...]]] = []
     pages: list[Any] = []
     for key, validation in run.run_results.items():
-        suite = context.suites.get(key.expectation_suite_identifier.name)
-        spec = validation.meta["batch_spec"]
-        table = f"{spec['schema_name']}.{spec['table_name']}"
-        order = {expectation.id: place for place, expectation in enumerate(suite.expectations)}
+        suite = suites[key.expectation_suite_identifier.name]
+        expectations = context.suites.get(suite.name).expectations
+        order = {expectation.id: place for place, expectation in enumerate(expectations)}
         results: list[Any] = [result.to_json_dict() for result in validation.results]
         results.sort(key=lambda result: order[result["expectation_config"]["id"]])
-        outcomes += outcomes_of(suite.name, table, results, conn)
+        found = outcomes_of(suite.name, suite.table.table, results, standings)
+        outcomes += found
+        failed += [
+            (outcome, result["expectation_config"], suite.table.key)
+            for outcome, result in zip(found, results, strict=True)
+            if outcome.state == "failed"
+        ]
         pages += [key, key.expectation_suite_identifier]
     context.build_data_docs(resource_identifiers=pages)
-    return tuple(outcomes)
+    examples = keep_failing_rows(conn, as_of, failed)
+    return tuple(
+        replace(o, observed={**o.observed, "examples": rows})
+        if (rows := examples.get((o.suite, o.table, o.name)))
+        else o
+        for o in outcomes
+    )
 
 
-def gx_url(warehouse_url: str) -> str:
+def _options(as_of: date) -> str:
+    """What a session of the gate is told: its role, its clock, and the night that it judges."""
+    return f"-c role={ROLE} -c timezone=UTC -c amato.as_of={as_of}"
+
+
+def gx_url(warehouse_url: str, as_of: date) -> str:
     """The warehouse's URL for SQLAlchemy with psycopg2, acting as the validator."""
     from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -215,42 +280,39 @@ def gx_url(warehouse_url: str) -> str:
         quote(unquote(value or ""), safe="") for value in (parts.username, parts.password)
     )
     host = parts.netloc.rsplit("@", 1)[-1]
-    query = dict(parse_qsl(parts.query)) | {"options": f"-c role={ROLE}"}
+    query = dict(parse_qsl(parts.query)) | {"options": _options(as_of)}
     return f"postgresql+psycopg2://{user}:{password}@{host}{parts.path}?{urlencode(query)}"
 
 
-def _record(conn: Connection[Any], as_of: date, outcomes: Sequence[Outcome]) -> None:
-    """Replace the recorded results of the night."""
-    from psycopg.types.json import Jsonb
+def write_verdict_file(home: Path, result: GateResult, scores: list[Score] | None = None) -> None:
+    """Tell the pages of the UI how the night was judged; without `scores` they stay as they are.
 
-    with conn.transaction(), conn.cursor() as cursor:
-        cursor.execute(_LOCK)
-        build = newest_build(conn, as_of)
-        cursor.execute("delete from quality.validation_results where as_of = %s", (as_of,))
-        cursor.executemany(
-            "insert into quality.validation_results (as_of, build_id, suite, table_name,"
-            " expectation, column_name, severity, success, error, observed, unexpected_count,"
-            " rows_checked)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                (as_of, build, o.suite, o.table, o.name, o.column, o.severity, o.success, o.error,
-                 Jsonb(o.observed), o.unexpected_count, o.rows_checked)
-                for o in outcomes
-            ],
-        )  # fmt: skip
-
-
-def _summary(result: GateResult) -> dict[str, Any]:
-    """The verdict as the pages of the UI read it."""
-    pages = {o.suite: validation_page(o.suite, result.as_of, o.table) for o in result.outcomes}
-    return {
+    It is written whole, so that a reader sees the old or the new one.
+    """
+    path = verdict_file(home, result.as_of)
+    if scores is None:
+        told = json.loads(path.read_text(encoding="utf-8"))["scores"]
+    else:
+        told = [asdict(score) for score in scores]
+    found = gravest_first(result.outcomes)
+    content = {
         "as_of": result.as_of.isoformat(),
         "verdict": result.verdict,
         "expectations": len(result.outcomes),
-        "pages": pages,
+        "not_applicable": sum(o.state == "not_applicable" for o in result.outcomes),
+        "scores": told,
+        "override": asdict(result.override) if result.override else None,
+        "pages": {o.suite: validation_page(o.suite, result.as_of) for o in result.outcomes},
         "findings": [
-            {"severity": outcome.severity, "finding": outcome.finding()}
-            for outcome in sorted(result.outcomes, key=lambda outcome: not outcome.stops)
-            if not outcome.success
+            {
+                "severity": outcome.severity,
+                "finding": outcome.finding(),
+                "stops": outcome.stops,
+                "page": validation_page(outcome.suite, result.as_of),
+                "rows": f"select row_key from quality.failing_rows where as_of = '{result.as_of}'"
+                f" and table_name = '{outcome.table}' and expectation = '{outcome.name}'",
+            }
+            for outcome in found
         ],
     }
+    replace_file(path, json.dumps(content, indent=2, default=str) + "\n")

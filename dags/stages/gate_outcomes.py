@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from psycopg import Connection
+from dags.stages.gate_figures import Standing
+from dags.stages.gate_history import LEARNING_NIGHTS
 
-EXAMPLES = 5  # failing rows that are shown; all of them stay in the table that was checked
+State = Literal["passed", "failed", "error", "not_applicable"]
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What one expectation said of one table.
 
-    ``success`` is None where it could not be evaluated; ``error`` then says why.
+    ``success`` is None where it could not be evaluated (``error`` then says why) and where it
+    does not apply (``note`` then does; of others it says what they learnt from).
     ``unexpected_count`` and ``rows_checked`` are rows, None where the expectation counts none.
     ``observed`` holds the observed value and the first few failing rows (``examples``).
     """
@@ -31,17 +32,29 @@ class Outcome:
     observed: dict[str, Any]
     unexpected_count: int | None
     rows_checked: int | None
+    note: str | None = None
+
+    @property
+    def state(self) -> State:
+        """The outcome in one word."""
+        if self.error is not None:
+            return "error"
+        if self.success is None:
+            return "not_applicable"
+        return "passed" if self.success else "failed"
 
     @property
     def stops(self) -> bool:
         """Whether this outcome alone stops the night."""
-        return self.success is None or (self.success is False and self.severity == "critical")
+        return self.state == "error" or (self.state == "failed" and self.severity == "critical")
 
     def finding(self) -> str:
         """What was found, in one line: how many rows, and the first of them."""
-        if self.success is None:
+        if self.state == "error":
             return f"{self.name} could not be evaluated on {self.table}: {self.error}"
-        if self.success:
+        if self.state == "not_applicable":
+            return f"{self.name} does not apply to {self.table}: {self.note}"
+        if self.state == "passed":
             return f"{self.name} holds on {self.table}"
         parts = []
         if self.unexpected_count is not None:
@@ -53,47 +66,79 @@ class Outcome:
             parts.append("missing " + ", ".join(self.observed["missing"]))
         if examples := self.observed.get("examples"):
             parts.append("e.g. " + ", ".join(f"{k}={v}" for k, v in examples[0].items()))
+        if self.note:
+            parts.append(self.note)
         return f"{self.name} failed on {self.table} ({'; '.join(parts)})"
 
 
 def outcomes_of(
-    suite: str, table: str, results: Sequence[dict[str, Any]], conn: Connection[Any]
+    suite: str, table: str, results: Sequence[dict[str, Any]], standings: Mapping[str, Standing]
 ) -> list[Outcome]:
     """GX's results of one suite, in JSON's types, as outcomes.
 
-    The first failing rows of a query are asked for again on `conn`: GX counts them only.
+    `table` is the suite's own; an expectation of a suite of several tables names its table in
+    ``meta``. What an expectation needs in order to apply is in ``meta.needs``.
     """
-    outcomes = []
-    for result in results:
-        config, found = result["expectation_config"], result["result"]
-        error = _error(result["exception_info"])
-        success = None if error else bool(result["success"])
-        query = config["kwargs"].get("unexpected_rows_query")
-        count = found.get("observed_value") if query else found.get("unexpected_count")
-        observed = {
-            key: found[key] for key in ("observed_value", "unexpected_percent") if key in found
-        }
-        if missing := found.get("details", {}).get("mismatched", {}).get("missing"):
-            observed["missing"] = missing
-        if success is False and query:
-            observed["examples"] = _first_rows(conn, query, table)
-        elif success is False and (examples := found.get("partial_unexpected_index_list")):
-            observed["examples"] = examples[:EXAMPLES]
-        outcomes.append(
-            Outcome(
-                suite=suite,
-                table=table,
-                name=config["meta"]["name"],
-                column=config["kwargs"].get("column"),
-                severity=config["severity"],
-                success=success,
-                error=error,
-                observed=observed,
-                unexpected_count=None if error else count,
-                rows_checked=None if error else found.get("element_count"),
-            )
-        )
-    return outcomes
+    return [
+        _outcome(suite, result["expectation_config"]["meta"].get("table", table), result, standings)
+        for result in results
+    ]
+
+
+def _outcome(
+    suite: str, table: str, result: Mapping[str, Any], standings: Mapping[str, Standing]
+) -> Outcome:
+    config, found = result["expectation_config"], result["result"]
+    meta = config["meta"]
+    note, error = _applies(meta.get("needs", {}), standings)
+    error = error or _error(result["exception_info"])
+    applies = note is None or note.startswith(_LEARNT)
+    success = bool(result["success"]) if error is None and applies else None
+    query = config["kwargs"].get("unexpected_rows_query")
+    count = found.get("observed_value") if query else found.get("unexpected_count")
+    rows = found.get("element_count")
+    if query and meta.get("counts") == "rows" and table in standings:
+        rows = standings[table].rows
+    observed = {key: found[key] for key in ("observed_value", "unexpected_percent") if key in found}
+    if missing := found.get("details", {}).get("mismatched", {}).get("missing"):
+        observed["missing"] = missing
+    return Outcome(
+        suite=suite,
+        table=table,
+        name=meta["name"],
+        column=config["kwargs"].get("column"),
+        severity=config["severity"],
+        success=success,
+        error=error,
+        observed=observed if success is not None else {},
+        unexpected_count=None if success is None else count,
+        rows_checked=None if success is None else rows,
+        note=note,
+    )
+
+
+_LEARNT = "learnt from"
+
+
+def _applies(
+    needs: Mapping[str, str], standings: Mapping[str, Standing]
+) -> tuple[str | None, str | None]:
+    """A note (why it does not apply, or what it learnt from), and an error."""
+    table = needs.get("rows") or needs.get("of")
+    if table is None:
+        return None, None
+    standing = standings[table]
+    if standing.error is not None:
+        return None, f"{table} could not be measured: {standing.error}"
+    if not standing.ever_held_rows:
+        return f"{table} has never held rows", None
+    figure = needs.get("history")
+    if figure is None:
+        return None, None
+    nights, first, last = standing.nights.get(figure, (0, None, None))
+    if nights < LEARNING_NIGHTS:
+        return f"{nights} of {LEARNING_NIGHTS} nights known that it has to learn from", None
+    return f"{_LEARNT} {nights} nights, {first} to {last}", None
 
 
 def _error(info: dict[str, Any]) -> str | None:
@@ -105,19 +150,3 @@ def _error(info: dict[str, Any]) -> str | None:
         if one["raised_exception"]
     }
     return "; ".join(sorted(messages)) or None
-
-
-def _first_rows(conn: Connection[Any], query: str, table: str) -> list[dict[str, Any]]:
-    """The first rows that a failing query returns, as JSON has them."""
-    from psycopg import sql
-    from psycopg.rows import dict_row
-
-    failing = sql.SQL("select * from ({}) as failing order by 1 limit {}").format(
-        sql.SQL(query.format(batch=table)),
-        sql.Literal(EXAMPLES),
-    )
-    with conn.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(failing).fetchall()
-    return [
-        {key: value if value is None else str(value) for key, value in row.items()} for row in rows
-    ]

@@ -100,6 +100,29 @@ def read_verdict(home: Path, as_of: date) -> dict[str, Any] | None:
     return verdict
 
 
+def score_history(home: Path, as_of: date, nights: int = 14) -> list[tuple[str, float]]:
+    """The data-quality scores of the last nights up to `as_of` that have one, oldest first."""
+    scores: list[tuple[str, float]] = []
+    for path in sorted((home / "verdicts").glob("*-*-*.json"), reverse=True):
+        if path.stem <= as_of.isoformat() and len(scores) < nights:
+            told = json.loads(path.read_text(encoding="utf-8"))["scores"]
+            scores += [(path.stem, float(score["score"])) for score in told[-1:]]
+    return scores[::-1]
+
+
+def stopped_night(home: Path) -> dict[str, Any] | None:
+    """The newest verdict, where it stopped its night and nobody published that all the same.
+
+    What was predicted before is still in force then, and stale.
+    """
+    verdicts = sorted((home / "verdicts").glob("*-*-*.json"))
+    if not verdicts:
+        return None
+    newest: dict[str, Any] = json.loads(verdicts[-1].read_text(encoding="utf-8"))
+    stopped = newest["verdict"] in ("failed", "error") and not newest["override"]
+    return newest if stopped else None
+
+
 def reports_of(home: Path, as_of: date) -> list[str]:
     """The report files of a night, relative to AMATO_HOME, sorted."""
     return sorted(

@@ -28,6 +28,7 @@ from ml.customer_segmentation.versions import load_version
 from ml.features import customers_without_purchase, purchase_features
 from ml.outputs import parquet_bytes
 from ml.results import InferResult
+from ml.standing import night_mark
 from ml.windows import months_before
 from report_pages.files import replace_file
 
@@ -176,6 +177,7 @@ def infer(
         fallback_from=serving.fallback_from,
         profiles=profile_segments(frame, table, serving.model.names, (as_of - window_start).days),
         metrics=registry.read_metrics(conn, MODEL, serving.version.version),
+        mark=night_mark(conn, as_of),
     )
     files = _write_files(home, as_of, serving.version.version, table, report)
     message = f"{len(table):,} customers scored with {serving.version.version}"

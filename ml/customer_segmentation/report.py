@@ -16,12 +16,15 @@ from ml.customer_segmentation.plots import COLORS, distribution_figure, profile_
 from ml.customer_segmentation.profiles import SegmentProfile
 from ml.features import DATA_SOURCE
 from ml.metrics import Metric
-from report_pages import figure_html, page_html, section_html, table_html
+from report_pages import figure_html, note_html, page_html, section_html, table_html
 
 
 @dataclass(frozen=True)
 class ReportInput:
-    """All that a report says. `window_start` opens the inference window, which as_of ends."""
+    """All that a report says. `window_start` opens the inference window, which as_of ends.
+
+    `mark` is what the gate said of the night, if anything (see `ml.standing`).
+    """
 
     as_of: date
     version: str
@@ -31,6 +34,7 @@ class ReportInput:
     fallback_from: str | None
     profiles: tuple[SegmentProfile, ...]
     metrics: tuple[Metric, ...]
+    mark: str | None = None
 
     @property
     def customers(self) -> int:
@@ -105,6 +109,7 @@ def build_yaml(report: ReportInput) -> str:
                 "end": report.as_of.isoformat(),
             },
             "fallback_from": report.fallback_from,
+            "gate": report.mark,
             "data_source": DATA_SOURCE,
             "customers_scored": report.customers,
         },
@@ -206,7 +211,11 @@ def build_html(report: ReportInput) -> str:
         else ""
     )
     first = "".join(f"<li>{escape(sentence)}</li>" for sentence in headlines(report))
-    body = fallback + section_html("What to know first", f"<ul>{first}</ul>", "headlines")
+    body = (
+        note_html(report.mark)
+        + fallback
+        + section_html("What to know first", f"<ul>{first}</ul>", "headlines")
+    )
     body += section_html(
         "How large the segments are, and what they bring",
         figure_html(distribution_figure(report.profiles), "plot-segment-distribution"),

@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI, HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from dags.stages.run_pages import read_run_page, read_verdict
+from dags.stages.run_pages import read_run_page, read_verdict, score_history, stopped_night
 from plugins.amato_pages import markup
 from plugins.amato_pages.access import LoginNeededError, reader, run_reader
 from plugins.amato_pages.files import HEADERS, find, send
@@ -102,7 +102,7 @@ def _file(request: Request, folder: str, name: str, home: Home) -> Response:
     if folder == "reports" and not name:
         reports = list_reports(home / folder)
         if reports:
-            return _page(markup.reports_page(root, reports))
+            return _page(markup.reports_page(root, reports, stopped_night(home)))
     elif path := find(home / folder, name):
         if path.name == "index.html" and name and not name.endswith(("/", "index.html")):
             return RedirectResponse(f"{request.url.path}/")
@@ -124,7 +124,8 @@ def _run(request: Request, dag_id: str, run_id: str, home: Home) -> Response:
         return _page(markup.missing_page(root, "This run", remedy), status=404)
     wanted = [path.removeprefix("reports/") for path in run.reports]
     reports = list_reports(home / "reports", only=wanted)
-    return _page(markup.run_page(root, run, read_verdict(home, run.as_of), reports))
+    verdict, history = read_verdict(home, run.as_of), score_history(home, run.as_of)
+    return _page(markup.run_page(root, run, verdict, reports, history))
 
 
 def _site(folder: str) -> Site:

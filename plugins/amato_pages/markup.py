@@ -40,26 +40,38 @@ def missing_page(root: str, what: str, remedy: str) -> str:
     return page(root, f"{what}: nothing here yet", remedy, "")
 
 
-def reports_page(root: str, reports: Sequence[Report]) -> str:
-    """The list of all reports."""
+def reports_page(
+    root: str, reports: Sequence[Report], stopped: dict[str, Any] | None = None
+) -> str:
+    """The list of all reports. `stopped` is the verdict on the newest night, if it was stopped."""
     nights = {report.as_of for report in reports if report.as_of}
     lead = _count(len(reports), "report")
     lead += f" of {_count(len(nights), 'night')}, the newest first." if nights else "."
-    return page(root, "Model reports", lead, _families(root, reports))
+    return page(
+        root, "Model reports", lead, _stale(root, stopped, nights) + _families(root, reports)
+    )
 
 
 def run_page(
-    root: str, run: RunPage, verdict: dict[str, Any] | None, reports: Sequence[Report]
+    root: str,
+    run: RunPage,
+    verdict: dict[str, Any] | None,
+    reports: Sequence[Report],
+    history: Sequence[tuple[str, float]] = (),
 ) -> str:
-    """What one run made: its loads, how its night was judged, the docs and the reports."""
-    cards = [("dbt docs", "docs/", "Every table, its columns, its tests and where it comes from.")]
-    for suite, path in sorted((verdict or {}).get("pages", {}).items()):
-        cards.insert(0, (f"Data Docs: {suite}", path, f"Every check of the night {run.as_of}."))
+    """What one run made: its loads, how its night was judged, the docs and the reports.
+
+    `history` has the data-quality scores of the last nights.
+    """
+    cards = [
+        ("Data Docs", "data_docs/", "Every check of every night, suite by suite."),
+        ("dbt docs", "docs/", "Every table, its columns, its tests and where it comes from."),
+    ]
     body = '<div class="cards">' + "".join(
         f'<a href="{root}{quote(path)}"><b>{escape(name)}</b>{escape(text)}</a>'
         for name, path, text in cards
     )
-    body += "</div>" + _verdict(verdict) + _loads(run.loads)
+    body += "</div>" + _verdict(root, verdict, history) + _loads(run.loads)
     body += _families(root, reports) or (
         "<section><h2>Model reports</h2><p>This night has none. Reports are written by the DAGs "
         "train_models and batch_inference, and by nightly.</p></section>"
@@ -67,27 +79,85 @@ def run_page(
     return page(root, f"Night {run.as_of}", f"{run.dag_id} · {run.run_id}", body)
 
 
-def _verdict(verdict: dict[str, Any] | None) -> str:
-    """The gate's verdict and what it found."""
+def _stale(root: str, stopped: dict[str, Any] | None, nights: set[str]) -> str:
+    """A note that the newest predictions are not of the newest night."""
+    before = [night for night in nights if stopped and night < stopped["as_of"]]
+    if stopped is None or not before:
+        return ""
+    finding = stopped["findings"][0]
+    return (
+        f'<section class="stale"><h2>Stale <span class="badge bad">since {stopped["as_of"]}</span>'
+        f"</h2><p>The gate stopped the night {stopped['as_of']}: the predictions in force are "
+        f"still those of {max(before)}.</p><p class=wrap>{escape(finding['finding'])} "
+        f'<a href="{root}{quote(finding["page"])}">Data Docs</a></p></section>'
+    )
+
+
+def _verdict(
+    root: str, verdict: dict[str, Any] | None, history: Sequence[tuple[str, float]]
+) -> str:
+    """The gate's verdict, the scores, and what was found."""
     if verdict is None:
         return (
             "<section><h2>Gate</h2><p>This night was not validated yet. The DAGs validate and "
             "nightly do that.</p></section>"
         )
     word, colour, meaning = VERDICTS[verdict["verdict"]]
+    if override := verdict["override"]:
+        word, colour = "published although stopped", "warn"
+        meaning = (
+            f"{override['published_by']} published it ({override['dag_id']}, "
+            f"{override['run_id']}, {override['run_at']}): {override['reason']}"
+        )
     rows = "".join(
-        f'<tr><td>{escape(finding["severity"])}</td><td class="wrap">{escape(finding["finding"])}'
-        "</td></tr>"
+        f"<tr><td>{escape(finding['severity'])}{' · stops' if finding['stops'] else ''}</td>"
+        f'<td class="wrap">{escape(finding["finding"])}<br><code>{escape(finding["rows"])}</code>'
+        f'</td><td><a href="{root}{quote(finding["page"])}">Data Docs</a></td></tr>'
         for finding in verdict["findings"]
     )
     table = (
-        f"<div class=scroll><table><tr><th>Severity</th><th>Finding</th></tr>{rows}</table></div>"
+        "<div class=scroll><table><tr><th>Severity</th><th>Finding, and its failing rows</th>"
+        f"<th>Where</th></tr>{rows}</table></div>"
         if rows
         else ""
     )
+    idle = verdict["not_applicable"]
     return (
         f'<section><h2>Gate <span class="badge {colour}">{word}</span></h2><p class="soft">'
-        f"{meaning} {_count(verdict['expectations'], 'expectation')} in all.</p>{table}</section>"
+        f"{escape(meaning)} {_count(verdict['expectations'], 'expectation')} in all, of which "
+        f"{idle:,} did not apply.</p>{table}{_pages(root, verdict['pages'])}</section>"
+        + _scores(verdict["scores"], history)
+    )
+
+
+def _pages(root: str, pages: dict[str, str]) -> str:
+    """Links to the night's page of each suite."""
+    links = " · ".join(
+        f'<a href="{root}{quote(path)}">{escape(suite)}</a>'
+        for suite, path in sorted(pages.items())
+    )
+    return f"<p class=wrap>Data Docs of the night: {links}</p>"
+
+
+def _scores(scores: Sequence[dict[str, Any]], history: Sequence[tuple[str, float]]) -> str:
+    """The data-quality score of the night, and of its tables, the worst first."""
+    if not scores:
+        return ""
+    *tables, night = scores
+    rows = "".join(
+        f"<tr><td>{escape(score['table'])}</td><td>{score['score']:.2f}</td><td>"
+        f"{'-' if score['rows'] is None else format(score['rows'], ',')}</td>"
+        f"<td>{score['failed']} of {score['expectations']}</td></tr>"
+        for score in sorted(tables, key=lambda score: (score["score"], score["table"]))
+    )
+    return (
+        f"<section><h2>Data quality: {night['score']:.2f} of 100</h2><p class=soft>Half of what an "
+        "expectation weighs is lost by failing, the rest by the share of rows that fail; critical "
+        "weighs 1, a warning 0.5, info 0.1. quality.table_scores has every night.</p>"
+        f"<p class=wrap>{' · '.join(f'{night} <b>{score:.2f}</b>' for night, score in history)}</p>"
+        "<details><summary>All tables</summary><div class=scroll><table><tr><th>Table</th>"
+        "<th>Score</th><th>Rows</th><th>Failed</th></tr>"
+        f"{rows}</table></div></details></section>"
     )
 
 

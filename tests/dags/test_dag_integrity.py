@@ -168,6 +168,13 @@ def test_nothing_is_scored_when_the_gate_is_shut(bag):
     assert nightly.get_task("batch_inference.score_customers").trigger_rule == "all_success"
 
 
+def test_only_who_gives_a_reason_publishes_a_stopped_night(bag):
+    for dag_id, dag in bag.dags.items():
+        assert ("publish_reason" in dag.params) is (dag_id in {"nightly", "validate"})
+    param = bag.dags["validate"].params.get_param("publish_reason")
+    assert param.value is None and param.schema["minLength"] == 10
+
+
 def test_nothing_is_exported_when_the_gate_is_shut(bag):
     export = bag.dags["nightly"].get_task("export_datasets")
     assert export.upstream_task_ids == {"validate.pass_gate"}

@@ -1,8 +1,14 @@
 """A small, right night of marts for the gate's tests, and ways to spoil it."""
 
+import json
+import shutil
 from datetime import date
+from pathlib import Path
 
 import psycopg
+
+from dags.stages.gate import PROJECT
+from elt.specs import SPECS
 
 NIGHT = date(1998, 7, 1)
 SEGMENTS = [
@@ -50,6 +56,32 @@ def make_marts(url: str, customers: int = 11) -> None:
                     "insert into marts.fct_orders values (%s, %s, '1998-06-01', %s, %s)",
                     (f"{customer}-{order}", customer, order < n, each),
                 )
+
+
+def make_project(folder: Path, *suites: str) -> Path:
+    """The repository's GX project with some of its suites only; returns the context root."""
+    if not folder.exists():
+        shutil.copytree(PROJECT, folder)
+        path = folder / "checkpoints" / "gate.json"
+        checkpoint = json.loads(path.read_text())
+        definitions = checkpoint["validation_definitions"]
+        checkpoint["validation_definitions"] = [d for d in definitions if d["name"] in suites]
+        assert len(checkpoint["validation_definitions"]) == len(suites)
+        path.write_text(json.dumps(checkpoint))
+    return folder
+
+
+def note_loads(url: str, night: date) -> None:
+    """Tell that raw, which a test has filled itself, was loaded for the night."""
+    with psycopg.connect(url) as conn:
+        for spec in SPECS:
+            conn.execute(
+                "insert into elt.load_log (batch_id, as_of, source_system, source_table, read,"
+                " inserted, updated, deleted, unchanged, rejected, bytes, seconds, raw_live)"
+                f" select 1, %s, %s, %s, 0, 0, 0, 0, 0, 0, 0, 0, count(*) from {spec.raw_name}"
+                " where _valid_to is null".encode(),
+                (night, spec.system, spec.name),
+            )
 
 
 def execute(url: str, statement: str) -> None:

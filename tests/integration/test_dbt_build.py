@@ -29,6 +29,7 @@ from dags.stages.gate import GateStoppedError, check_verdict, run_gate, verdict_
 from dags.stages.run_pages import read_verdict
 from elt.specs import SPECS
 from tests.integration.dbt_support import AS_OF, Raw, build_all, fill_raw, query
+from tests.integration.gate_support import make_project
 
 MARTS = [model.stem for model in PROJECT.glob("models/marts/*.sql")]
 OLD, MID = date(2024, 2, 1), date(2024, 2, 15)
@@ -315,6 +316,8 @@ def test_a_build_of_any_layer_voids_the_verdict_on_its_night(
         tmp_path, "models/marts/fct_orders.sql", good.replace("item_count,", "no_such_column,")
     )
 
+    suites = make_project(tmp_path / "gx", "customer_rfm")
+
     def built_again(layer: Layer) -> None:
         build_layer(layer, AS_OF, home, warehouse_url)
 
@@ -326,7 +329,7 @@ def test_a_build_of_any_layer_voids_the_verdict_on_its_night(
         *((built_again, layer) for layer in LAYERS),
         (built_in_vain, "marts"),
     ):
-        assert run_gate(AS_OF, home, warehouse_url).verdict == "passed"
+        assert run_gate(AS_OF, home, warehouse_url, suites).verdict == "passed"
         with psycopg.connect(warehouse_url) as conn:
             check_verdict(conn, AS_OF)
         assert (read_verdict(home, AS_OF) or {})["verdict"] == "passed"

@@ -53,6 +53,13 @@ OWNERS = {
     "elt.contract_differences": LOADER,
     "quality.dbt_run_results": TRANSFORMER,
     "quality.validation_results": VALIDATOR,
+    "quality.table_figures": VALIDATOR,
+    "quality.feature_bins": VALIDATOR,
+    "quality.failing_rows": VALIDATOR,
+    "quality.table_scores": VALIDATOR,
+    "quality.overrides": VALIDATOR,
+    "quality.verdicts": VALIDATOR,
+    "ml.predictions_standing": SCIENTIST,
     "ml.model_versions": SCIENTIST,
     "ml.model_runs": SCIENTIST,
     "ml.model_metrics": SCIENTIST,
@@ -115,6 +122,12 @@ def test_the_tables_of_the_migrations_belong_to_their_roles(warehouse_url: str) 
     for role, may in ((READER, True), (TRANSFORMER, True), (SCIENTIST, False)):
         with acting(warehouse_url, role) as conn:
             assert allowed(conn, "select * from quality.validation_results") is may
+            assert allowed(conn, "select * from quality.failing_rows") is may
+            assert allowed(conn, "select * from quality.verdicts")  # reports bear the night's mark
+            assert not allowed(conn, "update quality.verdicts set published = true")
+    for role in (READER, VALIDATOR, SCIENTIST):
+        with acting(warehouse_url, role) as conn:
+            assert allowed(conn, "select * from ml.predictions_standing")
 
 
 def test_a_key_has_one_open_rejected_row(warehouse_url: str) -> None:

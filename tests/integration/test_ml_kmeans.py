@@ -344,6 +344,25 @@ def test_the_master_report_counts_what_was_scored(shop: str, tmp_path: Path) -> 
     assert (page.parent / link).resolve().is_file()
 
 
+def test_every_report_bears_the_mark_of_its_night(shop: str, tmp_path: Path) -> None:
+    mark = "Published although the gate stopped it, by ada: <checked by hand>"
+    with psycopg.connect(shop) as conn:
+        conn.execute(
+            "insert into quality.verdicts (as_of, verdict, published, mark)"
+            " values (%s, 'failed', true, %s)",
+            (AS_OF, mark),
+        )
+    trained, _ = run(shop, tmp_path)
+    with scientist(shop) as conn:
+        write_master_report(conn, AS_OF, tmp_path)
+    own = f"customer_segmentation/kmeans_{AS_OF}_{trained['version']}"
+    for report in (own, f"master/master_{AS_OF}"):
+        page = (tmp_path / "reports" / f"{report}.html").read_text()
+        assert "by ada: &lt;checked by hand&gt;" in page
+        content = yaml.safe_load((tmp_path / "reports" / f"{report}.yaml").read_text())
+        assert mark in (content.get("gate"), content.get("report", {}).get("gate"))
+
+
 def test_a_night_without_a_run_has_a_master_report(shop: str, tmp_path: Path) -> None:
     with scientist(shop) as conn:
         path, _ = write_master_report(conn, AS_OF, tmp_path)

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,11 @@ import pytest
 from dags.stages.gate import PROJECT, GateResult, GateStoppedError, enforce, gx_url, verdict_of
 from dags.stages.gate_docs import ASSETS, make_offline, rewrite
 from dags.stages.gate_outcomes import Outcome
+from dags.stages.gate_records import Override
+from dags.stages.gate_rows import failing_rows_query
+from dags.stages.gate_scores import lost_share, scores_of
+from dags.stages.gate_suites import read_suites
+from elt.specs import SPECS
 
 HELD = Outcome(
     suite="customer_rfm", table="marts.customer_rfm", name="a_rule", column=None,
@@ -20,6 +25,7 @@ WARNED = replace(HELD, severity="warning", success=False)
 NOTED = replace(HELD, severity="info", success=False)
 FAILED = replace(HELD, name="b_rule", success=False, unexpected_count=1234, rows_checked=23570)
 BROKEN = replace(HELD, name="c_rule", severity="info", success=None, error="no such column")
+IDLE = replace(HELD, name="d_rule", success=None, note="3 of 14 nights known")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +37,8 @@ BROKEN = replace(HELD, name="c_rule", severity="info", success=None, error="no s
         ([WARNED, FAILED], "failed"),
         ([FAILED, BROKEN], "error"),
         ([BROKEN, HELD], "error"),
+        ([IDLE, HELD], "passed"),
+        ([IDLE], "passed"),
     ],
 )
 def test_the_gravest_outcome_is_the_verdict(outcomes: list[Outcome], verdict: str) -> None:
@@ -47,37 +55,121 @@ def test_the_failure_is_named_before_what_only_follows_from_it() -> None:
     result = GateResult(date(1998, 7, 1), "error", (BROKEN, FAILED, WARNED))
     with pytest.raises(GateStoppedError) as stopped:
         enforce(result)
-    first, second, last = str(stopped.value).splitlines()
+    first, second, results, rows, remedy = str(stopped.value).splitlines()
     assert first.startswith(
         "night 1998-07-01 is stopped: b_rule failed on marts.customer_rfm (1,234 of 23,570 rows)"
         " and 1 more; look at Data Docs, /amato/data_docs/"
     )
     assert second == "  c_rule could not be evaluated on marts.customer_rfm: no such column"
-    assert "quality.validation_results where as_of = '1998-07-01'" in last
+    assert "quality.validation_results where as_of = '1998-07-01'" in results
+    assert "quality.failing_rows where as_of = '1998-07-01'" in rows
+    assert "run validate with a reason" in remedy
+
+
+def test_a_check_on_history_says_what_it_learnt_from() -> None:
+    learnt = replace(
+        FAILED, note="learnt from 22 nights, 1998-06-09 to 1998-06-30", unexpected_count=1,
+        rows_checked=None, observed={"examples": [{"column_name": "price", "value": 1}]},
+    )  # fmt: skip
+    assert learnt.finding() == (
+        "b_rule failed on marts.customer_rfm (1 row; e.g. column_name=price, value=1; "
+        "learnt from 22 nights, 1998-06-09 to 1998-06-30)"
+    )
+    assert IDLE.finding() == ("d_rule does not apply to marts.customer_rfm: 3 of 14 nights known")
+
+
+def test_a_published_night_passes_whatever_was_found() -> None:
+    override = Override("checked by hand: fine", "ada", "validate", "manual", datetime(1998, 7, 1))
+    enforce(GateResult(date(1998, 7, 1), "error", (BROKEN, FAILED), override))
 
 
 def test_every_expectation_has_a_name_a_reason_and_a_severity() -> None:
-    suites = sorted((PROJECT / "expectations").glob("*.json"))
-    assert [suite.stem for suite in suites] == ["customer_rfm"]
-    expectations = json.loads(suites[0].read_text())["expectations"]
-    names = [expectation["meta"]["name"] for expectation in expectations]
-    assert len(names) == len(set(names)) == 35
-    assert {expectation["severity"] for expectation in expectations} == {
-        "critical", "warning", "info",
-    }  # fmt: skip
-    for expectation in expectations:
-        assert expectation["description"].endswith(".")
+    suites = read_suites()
+    assert {path.stem for path in (PROJECT / "expectations").glob("*.json")} == set(suites)
+    marts = {path.stem for path in (PROJECT.parent / "dbt_project/models/marts").glob("*.sql")}
+    assert set(suites) == marts | {"raw", "staging"}
+    identifiers = set()
+    for suite in suites.values():
+        content = json.loads((PROJECT / "expectations" / f"{suite.name}.json").read_text())
+        tables = {watched.table for watched in suite.tables}
+        assert len(suite.purpose) > 20
+        names = [(e["meta"].get("table"), e["meta"]["name"]) for e in content["expectations"]]
+        assert len(names) == len(set(names)), suite.name
+        for expectation in content["expectations"]:
+            identifiers.add(expectation["id"])
+            assert expectation["description"].endswith("."), expectation
+            assert expectation["severity"] in {"critical", "warning", "info"}
+            assert expectation["meta"].get("table", suite.table.table) in tables
+            needs = expectation["meta"].get("needs", {})
+            assert set(needs) in (set(), {"rows"}, {"history", "of"})
+            query = expectation["kwargs"].get("unexpected_rows_query", "{batch}")
+            assert "{batch}" in query
+            failing_rows_query(expectation, suite.table.table, suite.table.key)
+    assert len(identifiers) == sum(
+        len(json.loads(path.read_text())["expectations"])
+        for path in (PROJECT / "expectations").glob("*.json")
+    )
     assert not list(PROJECT.rglob("__init__.py"))
+
+
+def test_raw_and_staging_watch_every_source_table() -> None:
+    suites = read_suites()
+    assert {t.table for t in suites["raw"].tables} == {spec.raw_name for spec in SPECS}
+    assert {t.table for t in suites["staging"].tables} == {
+        f"staging.stg_{spec.system}__{spec.name}" for spec in SPECS
+    }
+
+
+@pytest.mark.parametrize(
+    ("outcome", "lost"),
+    [
+        (HELD, 0),
+        (BROKEN, 1),
+        (replace(FAILED, unexpected_count=2, rows_checked=10), 0.6),
+        (replace(FAILED, unexpected_count=10, rows_checked=10), 1),
+        (replace(FAILED, unexpected_count=3, rows_checked=None), 1),
+    ],
+)
+def test_half_is_lost_by_failing_and_half_by_how_much(outcome: Outcome, lost: float) -> None:
+    assert lost_share(outcome) == pytest.approx(lost)
+
+
+def test_scores_weigh_severity_and_volume() -> None:
+    small = replace(HELD, table="marts.small")
+    outcomes = [
+        HELD,  # 1 of 1.6 held
+        replace(WARNED, unexpected_count=5, rows_checked=10),  # loses 0.75 of 0.5
+        NOTED,  # loses half and 0 of 10 rows, of 0.1
+        replace(IDLE, severity="critical"),
+        small,
+    ]
+    rows = {"marts.customer_rfm": 1000, "marts.small": 1}
+    rfm, tiny, night = scores_of(outcomes, rows)
+    assert (rfm.table, tiny.table, night.table) == ("marts.customer_rfm", "marts.small", None)
+    assert rfm.score == pytest.approx(100 * (1 - (0.375 + 0.05) / 1.6))
+    assert (rfm.expectations, rfm.failed) == (3, 2)
+    assert tiny.score == 100
+    assert night.score == pytest.approx((4 * rfm.score + 1 * 100) / 5)
+    assert night.rows == 1001
+    assert scores_of([IDLE], rows) == []
 
 
 def test_the_url_for_sqlalchemy_keeps_every_character_of_the_password() -> None:
     from sqlalchemy.engine import make_url
 
-    url = make_url(gx_url("postgresql://me%40x:p%40s%2F%24%7BA%7D%3A@[::1]:5433/w?sslmode=require"))
+    url = make_url(
+        gx_url(
+            "postgresql://me%40x:p%40s%2F%24%7BA%7D%3A@[::1]:5433/w?sslmode=require",
+            date(1998, 7, 1),
+        )
+    )
     assert url.password == "p@s/${A}:"
     assert (url.username, url.host, url.port, url.database) == ("me@x", "::1", 5433, "w")
-    assert url.query == {"sslmode": "require", "options": "-c role=amato_validator"}
-    assert "$" not in gx_url("postgresql://u:a%24b@h:1/w")
+    assert url.query == {
+        "sslmode": "require",
+        "options": "-c role=amato_validator -c timezone=UTC -c amato.as_of=1998-07-01",
+    }
+    assert "$" not in gx_url("postgresql://u:a%24b@h:1/w", date(1998, 7, 1))
 
 
 def test_pages_take_their_assets_from_the_site() -> None:

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 # Before Airflow is imported: its home must not be the user's.
@@ -15,10 +15,12 @@ from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from dags.stages.gate import GateResult, verdict_file
+from dags.stages.gate import GateResult, validation_page, verdict_of, write_verdict_file
+from dags.stages.gate_outcomes import Outcome
+from dags.stages.gate_records import Override
+from dags.stages.gate_scores import Score
 from dags.stages.run_pages import write_run_page
 from plugins.amato_plugin import AmatoPlugin, Pages
-from report_pages.files import replace_file
 
 NIGHT = date(1998, 7, 1)
 RUN = "scheduled__1998-07-01T01:00:00+00:00"
@@ -256,6 +258,20 @@ def test_the_truth_beside_amato_home_is_never_served(client: TestClient, home: P
         assert answer.status_code == 404 and answer.text != "truth", path
 
 
+FAILED = Outcome(
+    suite="customer_rfm", table="marts.customer_rfm", name="a_rule", column=None,
+    severity="critical", success=False, error=None, observed={"examples": [{"x": "<i>"}]},
+    unexpected_count=2, rows_checked=None,
+)  # fmt: skip
+
+
+def judge(home: Path, night: date, *outcomes: Outcome, override: Override | None = None) -> None:
+    """Leave what the gate leaves of a night."""
+    result = GateResult(night, verdict_of(outcomes), outcomes, override)
+    scores = [Score("marts.customer_rfm", 50, 11, 2, 1), Score(None, 50, 11, 2, 1)]
+    write_verdict_file(home, result, scores)
+
+
 def test_a_run_shows_its_night_its_verdict_and_its_reports(client: TestClient, home: Path) -> None:
     put(home, "reports/customer_segmentation/kmeans_1998-07-01_v1.html")
     put(home, "reports/customer_segmentation/kmeans_1998-06-30_v1.html")
@@ -266,15 +282,43 @@ def test_a_run_shows_its_night_its_verdict_and_its_reports(client: TestClient, h
     assert "kmeans_1998-07-01_v1.html" in text and "1998-06-30" not in text
     assert "was not validated yet" in text
 
-    replace_file(
-        verdict_file(home, NIGHT),
-        '{"verdict": "failed", "expectations": 35, "pages": {"customer_rfm":'
-        ' "data_docs/validations/x.html"}, "findings": [{"severity": "critical",'
-        ' "finding": "a_rule failed on marts.customer_rfm (2 rows; e.g. x=<i>)"}]}',
-    )
+    judge(home, NIGHT, FAILED)
     text = client.get(address).text
     assert "stopped" in text and "x=&lt;i&gt;" in text
-    assert 'href="/amato/data_docs/validations/x.html"' in text
+    assert f'href="/amato/{validation_page("customer_rfm", NIGHT)}"' in text
+    assert "from quality.failing_rows where as_of = &#x27;1998-07-01&#x27;" in text
+    assert "Data quality: 50.00 of 100" in text and "marts.customer_rfm" in text
+    judge(home, date(1998, 6, 29))
+    judge(home, date(1998, 7, 2))
+    text = client.get(address).text
+    assert "1998-06-29 <b>50.00</b> · 1998-07-01 <b>50.00</b></p>" in text
+
+    override = Override(
+        "the rule is <wrong>, not the data", "ada", "validate", "manual__1", datetime(1998, 7, 1)
+    )
+    judge(home, NIGHT, FAILED, override=override)
+    text = client.get(address).text
+    assert "published although stopped" in text
+    assert (
+        "ada published it (validate, manual__1, 1998-07-01 00:00:00): the rule is &lt;wro" in text
+    )
+
+
+def test_predictions_of_an_older_night_are_marked_stale(client: TestClient, home: Path) -> None:
+    put(home, "reports/customer_segmentation/kmeans_1998-06-29_v1.html")
+    judge(home, date(1998, 6, 29))
+    assert "Stale" not in client.get("/amato/reports/").text
+    judge(home, NIGHT, FAILED)
+    text = client.get("/amato/reports/").text
+    assert "since 1998-07-01" in text and "still those of 1998-06-29" in text
+    assert "a_rule failed on marts.customer_rfm" in text
+    judge(
+        home,
+        NIGHT,
+        FAILED,
+        override=Override("checked by hand", "a", "b", "c", datetime(1998, 7, 1)),
+    )
+    assert "Stale" not in client.get("/amato/reports/").text
 
 
 def test_a_run_shows_its_loads_and_where_sources_differ(client: TestClient, home: Path) -> None:

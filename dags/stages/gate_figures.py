@@ -1,0 +1,228 @@
+"""Measures the tables that the suites watch, and says what their own history leads to expect.
+
+A suite names its tables under ``meta.tables``. Of each, the figures of the night go to
+``quality.table_figures``, with bounds learnt from nights that were published; the suites only
+compare the two. The bounds' SQL is in ``gate_history`` and ``gate_drift``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from dags.stages.gate_drift import BINS, DRIFT
+from dags.stages.gate_history import BOUNDS, LEARNING_NIGHTS, LONGEST_HISTORY, VANISHED
+
+if TYPE_CHECKING:
+    from psycopg import Connection, sql
+
+PROFILED_ROWS = 100  # a column of fewer rows says too little from one night to the next
+NUMBERS = {"smallint", "integer", "bigint", "numeric", "real", "double precision"}
+
+
+@dataclass(frozen=True)
+class WatchedTable:
+    """A table as its suite declares it.
+
+    ``where`` limits it to the rows of the night; ``clock`` is the expression of its newest
+    moment; ``columns`` asks for the figures of every column, ``categories`` for the shares of
+    the values of some; ``drift`` lists columns to compare with the training window's.
+    """
+
+    table: str
+    key: tuple[str, ...] = ()
+    where: str = "true"
+    clock: str | None = None
+    columns: bool = False
+    categories: tuple[str, ...] = ()
+    drift: tuple[str, ...] = ()
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, Any]) -> WatchedTable:
+        """The table as the suite's file has it."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in meta.items()
+        }
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of one table on a night.
+
+    ``error`` says why it could not be measured; ``ever_held_rows`` whether any night, this one
+    included, found rows; ``nights`` maps a figure to how many nights its bounds were learnt
+    from, the first and the last of them.
+    """
+
+    rows: int | None
+    error: str | None
+    ever_held_rows: bool
+    nights: Mapping[str, tuple[int, date | None, date | None]]
+
+
+def measure(
+    conn: Connection[Any], as_of: date, tables: Sequence[WatchedTable]
+) -> dict[str, Standing]:
+    """Write the night's figures and their bounds, in place of those it had.
+
+    A table that cannot be read has no figures; its standing says why.
+    """
+    import psycopg
+
+    errors: dict[str, str] = {}
+    figures: list[tuple[str, str, str, float | None]] = []
+    ever: dict[str, bool] = {}
+    for watched in tables:
+        try:
+            with conn.transaction():
+                found, held = _figures_of(conn, watched)
+                figures += found
+                ever[watched.table] = held
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            errors[watched.table] = str(error).splitlines()[0]
+    with conn.transaction(), conn.cursor() as cursor:
+        # What was just written has no statistics: guessed at, it would be joined row by row.
+        cursor.execute("set local enable_nestloop = off")
+        cursor.execute("delete from quality.table_figures where as_of = %s", (as_of,))
+        statement = "copy quality.table_figures (as_of, table_name, figure, column_name, value)"
+        with cursor.copy(f"{statement} from stdin".encode()) as copy:
+            for row in figures:
+                copy.write_row((as_of, *row))
+        parameters = {"as_of": as_of, "least": LEARNING_NIGHTS, "longest": LONGEST_HISTORY}
+        cursor.execute(VANISHED.encode(), parameters)
+        cursor.execute(BOUNDS.encode(), parameters)
+        cursor.execute("delete from quality.feature_bins where as_of = %s", (as_of,))
+        for watched in tables:
+            if watched.drift and watched.table not in errors:
+                cursor.execute(_drift_query(BINS, watched), parameters)
+                cursor.execute(_drift_query(DRIFT, watched), parameters)
+    return _standing(conn, as_of, tables, errors, ever)
+
+
+def _drift_query(text: str, watched: WatchedTable) -> sql.Composed:
+    """One of the statements on the columns whose drift is followed."""
+    from psycopg import sql
+
+    pairs = [
+        sql.SQL("({}, {}::double precision)").format(sql.Literal(name), sql.Identifier(name))
+        for name in watched.drift
+    ]
+    return sql.SQL(text).format(
+        table=sql.Identifier(*watched.table.split(".")),
+        name=sql.Literal(watched.table),
+        where=sql.SQL(watched.where),
+        values=sql.SQL(", ").join(pairs),
+    )
+
+
+def _figures_of(
+    conn: Connection[Any], watched: WatchedTable
+) -> tuple[list[tuple[str, str, str, float | None]], bool]:
+    """The figures of one table, and whether it holds any row, also of other nights."""
+    from psycopg import sql
+
+    table = sql.Identifier(*watched.table.split("."))
+    where = sql.SQL(watched.where)  # from a suite's file
+    columns = _columns(conn, watched) if watched.columns else {}
+    wanted = [sql.SQL("count(*)"), sql.SQL("exists (select from {})").format(table)]
+    if watched.clock:
+        clock = sql.SQL(watched.clock)
+        wanted.append(
+            sql.SQL(
+                "extract(epoch from quality.night()::timestamp - max(({}))::timestamp) / 3600"
+            ).format(clock)
+        )
+    for name, number in columns.items():
+        column = sql.Identifier(name)
+        wanted.append(sql.SQL("count({})").format(column))
+        if number:
+            value = sql.SQL(number).format(column)
+            wanted.append(sql.SQL("avg({})").format(value))
+            wanted.append(sql.SQL("stddev_pop({})").format(value))
+    row = conn.execute(
+        sql.SQL("select {} from {} where {}").format(sql.SQL(", ").join(wanted), table, where)
+    ).fetchone()
+    assert row is not None
+    values = iter(row)
+    rows, held = next(values), bool(next(values))
+    figures: list[tuple[str, str, str, float | None]] = [(watched.table, "rows", "", rows)]
+    if watched.clock:
+        figures.append((watched.table, "age_hours", "", next(values)))
+    if rows < PROFILED_ROWS:
+        return figures, held
+    for name, number in columns.items():
+        figures.append((watched.table, "nulls", name, 1 - next(values) / rows))
+        if number:
+            figures.append((watched.table, "mean", name, next(values)))
+            figures.append((watched.table, "stddev", name, next(values)))
+    for name in watched.categories:
+        shares = conn.execute(
+            sql.SQL("select {c}::text, count(*) from {t} where {w} group by 1").format(
+                c=sql.Identifier(name), t=table, w=where
+            )
+        ).fetchall()
+        figures += [
+            (watched.table, "share", f"{name}={value}", count / rows) for value, count in shares
+        ]
+    return figures, held
+
+
+def _columns(conn: Connection[Any], watched: WatchedTable) -> dict[str, str | None]:
+    """The columns to measure; with each, how to make a number of it, or None."""
+    rows = conn.execute(
+        "select attname, format_type(atttypid, null) from pg_attribute"
+        " where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attnum",
+        (watched.table,),
+    ).fetchall()
+    kinds: dict[str, str | None] = {}
+    for name, kind in rows:
+        if name not in (*watched.key, "as_of"):
+            number = "{}::double precision" if kind in NUMBERS else None
+            kinds[name] = "{}::integer" if kind == "boolean" else number
+    return kinds
+
+
+def _standing(
+    conn: Connection[Any],
+    as_of: date,
+    tables: Iterable[WatchedTable],
+    errors: Mapping[str, str],
+    ever: Mapping[str, bool],
+) -> dict[str, Standing]:
+    """What the night's figures say of each table."""
+    rows = dict(
+        conn.execute(
+            "select table_name, value::bigint from quality.table_figures"
+            " where as_of = %s and figure = 'rows'",
+            (as_of,),
+        ).fetchall()
+    )
+    held = {
+        name
+        for (name,) in conn.execute(
+            "select distinct table_name from quality.table_figures"
+            " where as_of <= %s and figure = 'rows' and value > 0",
+            (as_of,),
+        ).fetchall()
+    }
+    learnt: dict[str, dict[str, tuple[int, date | None, date | None]]] = {}
+    for name, figure, nights, first, last in conn.execute(
+        "select table_name, figure, max(nights), min(learnt_from), max(learnt_until)"
+        " from quality.table_figures where as_of = %s group by 1, 2",
+        (as_of,),
+    ).fetchall():
+        learnt.setdefault(name, {})[figure] = (nights, first, last)
+    return {
+        watched.table: Standing(
+            rows=rows.get(watched.table),
+            error=errors.get(watched.table),
+            ever_held_rows=ever.get(watched.table, False) or watched.table in held,
+            nights=learnt.get(watched.table, {}),
+        )
+        for watched in tables
+    }
