@@ -76,6 +76,12 @@ class Merge:
         )
         self.run("analyze amato_stage ({key})")
         self._plan()
+        # What the first merge of a load takes away; see take_back().
+        self.run(
+            "create temp table if not exists amato_former on commit drop as"
+            " select r.* from {raw} as r join amato_plan as p on p.key = r.{key}"
+            " where r._valid_from = {as_of} and (p.delete_new or p.replace_new)"
+        )
         self.run(
             "delete from {raw} as r using amato_plan as p"
             " where p.delete_new and r.{key} = p.key and r._valid_from = {as_of}"
@@ -95,14 +101,28 @@ class Merge:
         return changes
 
     def take_back(self) -> None:
-        """Take back what this night wrote of merged keys that are in ``amato_late`` again.
+        """Take back what was merged of keys that are in ``amato_late`` again.
 
-        They repeat in the source, which the window did not show: once they are rejected, the
-        next :meth:`apply` reopens the version that was live before this night.
+        They repeat in the source, which the window did not show. The version that an earlier
+        attempt of this night began is live again; where there was none, the next :meth:`apply`
+        reopens the one that was live before this night, as the key is rejected then.
         """
         self.run(
-            "delete from {raw} as r where r._valid_from = {as_of} and r.{key} in ("
-            " select key from amato_late intersect select key from amato_done)"
+            "create temp table amato_back on commit drop as"
+            " select key from amato_late intersect select key from amato_done"
+        )
+        self.run(
+            "delete from {raw} as r using amato_back as b"
+            " where r.{key} = b.key and r._valid_from = {as_of}"
+        )
+        self.run(
+            "update {raw} as r set _valid_to = {as_of}"
+            " from amato_former as f join amato_back as b on b.key = f.{key}"
+            " where r.{key} = f.{key} and r._valid_to is null"
+        )
+        self.run(
+            "insert into {raw} select f.* from amato_former as f"
+            " join amato_back as b on b.key = f.{key}"
         )
 
     def _plan(self) -> None:
