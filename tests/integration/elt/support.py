@@ -246,6 +246,34 @@ def meddled(source: Source, night: Night, read: Any) -> Any:
     return opened
 
 
+def terminate(url: str, pid: int) -> None:
+    """End a session of a PostgreSQL server, and wait until it is gone."""
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute("select pg_terminate_backend(%s, 10000)", (pid,))
+
+
+def lose_before(conn: psycopg.Connection[Any], url: str, statement: int) -> None:
+    """Have the server end this connection just before its n-th statement from now on."""
+    left = statement
+
+    class Counting(psycopg.Cursor[Any]):
+        def count(self) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                terminate(url, conn.info.backend_pid)
+
+        def execute(self, *args: Any, **more: Any) -> Any:
+            self.count()
+            return super().execute(*args, **more)
+
+        def copy(self, *args: Any, **more: Any) -> Any:
+            self.count()
+            return super().copy(*args, **more)
+
+    conn.cursor_factory = Counting
+
+
 def query(conn: psycopg.Connection[Any], statement: str, *params: Any) -> list[tuple[Any, ...]]:
     """Run a query in a transaction of its own."""
     with conn.transaction():
