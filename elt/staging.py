@@ -6,7 +6,7 @@ The temporary tables of a load, which vanish with its transaction:
 - ``amato_held``: keys that wait for a later night. ``amato_rejected``: rows that raw cannot
   hold, with their key where it is known.
 - ``amato_gone``: keys that the source has no more. ``amato_pairs``, ``amato_late``: see
-  :mod:`elt.reconcile`.
+  :mod:`elt.reconcile`. ``amato_written``, ``amato_former``: see :mod:`elt.merge`.
 """
 
 from __future__ import annotations

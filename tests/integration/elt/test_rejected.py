@@ -198,7 +198,7 @@ def test_a_row_beside_a_rejected_one_of_its_key_is_rejected(
     assert ("1", "small", 5, None) in versions(warehouse, keyless)
 
 
-@pytest.mark.parametrize("again", ["changed again", "as before the night"])
+@pytest.mark.parametrize("again", ["changed again", "as before the night", "as in the night"])
 def test_a_key_that_repeats_in_a_repeated_night_keeps_the_version_that_is_live(
     keyless: Marketing, warehouse: Warehouse, again: str
 ) -> None:
@@ -213,7 +213,7 @@ def test_a_key_that_repeats_in_a_repeated_night_keeps_the_version_that_is_live(
     assert ("1", "of the night", 3, None) in expected
     if again == "changed again":
         keyless.client.execute(put, (again, at(2, 20)))
-    else:
+    elif again == "as before the night":
         keyless.client.execute(put, ("before the night", at(1, 20)))
     add(keyless, 1, "second", at(1, 1))
     for _ in range(2):
