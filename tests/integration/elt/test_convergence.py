@@ -172,7 +172,7 @@ def machine_of(
                     for row in rows:
                         row.values.pop(name, None)
             elif not (isinstance(source, Shop) and name in self.dropped):
-                # In MySQL, a column made anew where it was before looks as if nothing happened.
+                # MySQL tells a column made anew from the former one by the second alone.
                 width = data.draw(st.integers(0, len(table.columns[name]) - 1))
                 default = table.columns[name][width][1] if with_default else None
                 table.add_column(name, width, default)

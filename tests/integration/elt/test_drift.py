@@ -1,5 +1,6 @@
 """Raw follows what can be followed in a source's columns, says so, and stops at the rest."""
 
+from contextlib import closing
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -167,6 +168,35 @@ def test_a_column_dropped_and_made_anew_between_two_nights_is_read_anew(
     assert load_night(warehouse, source, 3).updated == 2
     assert live(warehouse, source, label) == [("new",)] * 2
     assert load_night(warehouse, source, 4).window_start is not None
+
+
+def test_the_last_column_dropped_and_made_anew_as_it_was_is_read_anew(
+    shop: Shop, warehouse: Warehouse
+) -> None:
+    """In MySQL neither its name nor its place nor its type says so: only the table's time does."""
+    shop.run("alter table customer_segments add tier varchar(9)")
+    shop.put(1, "far behind", at(1, 1))
+    shop.put(2, "near", at(1, 20))
+    shop.run("update customer_segments set tier = 'old'")
+    load_night(warehouse, shop, 2)
+    assert live(warehouse, shop, "tier") == [("old",)] * 2
+
+    def altered() -> Any:
+        with closing(shop.client.cursor()) as cursor:
+            cursor.execute(
+                "select create_time from information_schema.tables"
+                " where table_schema = database() and table_name = 'customer_segments'"
+            )
+            return cursor.fetchone()
+
+    loaded = altered()
+    # The server counts in seconds.
+    while altered() == loaded:
+        shop.run("alter table customer_segments drop tier")
+        shop.run("alter table customer_segments add tier varchar(9)")
+    assert load_night(warehouse, shop, 3).updated == 2
+    assert live(warehouse, shop, "tier") == [(None,)] * 2
+    assert load_night(warehouse, shop, 4).window_start is not None
 
 
 def test_a_wider_type_widens(shop: Shop, marketing: Marketing, warehouse: Warehouse) -> None:
