@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,8 @@ from tests.integration.elt.support import Clicks, Marketing, Shop, Source
 
 # A row of more bytes is broken: the tests set this as the limit.
 ROW_BYTES = 700
+# Cursors of rows without a key: none waits for its night, also where that is far off.
+NAMELESS = (None, datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Table(ABC):
 
     @abstractmethod
     def put_nameless(self, numbers: Sequence[int]) -> None:
-        """Have rows without a key, one for each number, and no others."""
+        """Have rows without a key, one for each of these numbers in NAMELESS, and no others."""
 
 
 class SqlTable(Table):
@@ -124,7 +126,7 @@ class SqlTable(Table):
     def put_nameless(self, numbers: Sequence[int]) -> None:
         self.run(f"delete from {self.table} where row_id is null")
         for number in numbers:
-            self._insert(None, Row(f"nameless {number}", None, {}))
+            self._insert(None, Row(f"nameless {number}", NAMELESS[number], {}))
 
     def _insert(self, key: int | None, row: Row) -> None:
         moment = row.moment
@@ -201,7 +203,9 @@ class Documents(Table):
     def put_nameless(self, numbers: Sequence[int]) -> None:
         self.source.client.sessions.delete_many({"browser": "nameless"})
         for number in numbers:
-            whole = bson.encode({"_id": f"??{number}", "browser": "nameless"})
+            whole = bson.encode(
+                {"_id": f"??{number}", "browser": "nameless", "updated_at": NAMELESS[number]}
+            )
             self._insert(whole.replace(b"??", b"\xff\xfe"))
 
     def _insert(self, document: bytes) -> None:

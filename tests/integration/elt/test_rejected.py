@@ -122,6 +122,21 @@ def test_a_rejected_key_does_not_hide_others(
     assert (result.source_rows, result.raw_rows) == (8, 8)
 
 
+def test_a_document_without_a_key_beyond_the_bound_is_rejected_by_every_load(
+    clicks: Clicks, warehouse: Warehouse
+) -> None:
+    """It has no key to wait under; a load that reads all must not take it for mended."""
+    clicks.put(1, "one", at(1))
+    clicks.client.sessions.insert_one(
+        {"_id": "k" * 1_001, "updated_at": at(9)}, bypass_document_validation=True
+    )
+    full = LoadOptions(full_refresh=True)
+    for day, options in ((2, NO_LAG), (2, NO_LAG), (3, full), (4, NO_LAG), (10, full)):
+        assert load_night(warehouse, clicks, day, options).rejected == 1
+        rejected = "select reason, resolved_at from elt.rejected_rows"
+        assert query(warehouse, rejected) == [("key over 1000 bytes", None)]
+
+
 # --- keys that repeat, in a table without a primary key -----------------------------------
 
 OPEN = "select source_key, reason from elt.rejected_rows where resolved_at is null order by 1"
