@@ -50,6 +50,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 KEYS = st.integers(0, 12)
 LABELS = st.sampled_from(["a", "b", "", None])
 SOUND = st.sampled_from([True, True, True, False])
+# Behind the window, in it, and from the bound on.
+HOURS = st.sampled_from([-30, 0, 23, 24, 30])
 GONE = st.sampled_from([0, 1, 6, 13])
 FULL = st.sampled_from([False, False, True])
 # A load has fifty statements, or nearly a hundred where there is something to reconcile.
@@ -134,7 +136,7 @@ def machine_of(
                 self.put(key + 100, [self.row("moved", self.moment(0), {})])
 
         @precondition(lambda self: self.keys_may_repeat and self.model.rows)
-        @rule(data=st.data(), label=LABELS, hour=st.integers(-48, 30), sound=SOUND)
+        @rule(data=st.data(), label=LABELS, hour=HOURS, sound=SOUND)
         def repeat_a_key(
             self, data: st.DataObject, label: str | None, hour: int, sound: bool
         ) -> None:
