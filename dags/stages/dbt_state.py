@@ -70,9 +70,8 @@ def finish(
     the layer that it tests are built again: testing the same table once more would find the same
     rows.
     """
-    last = _read(layer, home)
     if digest is not None:
-        _write(layer, home, replace(last, proven=digest))
+        note_proven(layer, home, digest)
     if not any(result.failed for result in results):
         return
     nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"]
@@ -86,7 +85,12 @@ def finish(
             return
         rebuild |= mine
     shutil.copyfile(manifest, state_folder(layer, home) / "manifest.json")
-    _write(layer, home, replace(last, rebuild=tuple(sorted(rebuild))))
+    _write(layer, home, replace(_read(layer, home), rebuild=tuple(sorted(rebuild))))
+
+
+def note_proven(layer: Layer, home: Path, digest: str) -> None:
+    """Note that the layer's unit tests hold for the project with this digest."""
+    _write(layer, home, replace(_read(layer, home), proven=digest))
 
 
 def state_folder(layer: Layer, home: Path) -> Path:

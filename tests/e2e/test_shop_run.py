@@ -158,7 +158,7 @@ def test_every_load_tells_its_numbers(shop_platform, summary, airflow):
     with shop_platform.warehouse() as conn:
         loads = conn.execute(
             "select distinct on (source_system, source_table)"
-            " format('raw_%s.%s', source_system, source_table), read, inserted, updated, deleted,"
+            " 'raw_' || source_system || '.' || source_table, read, inserted, updated, deleted,"
             " rejected, bytes, source_checksum from elt.load_log where as_of = %s"
             " order by source_system, source_table, log_id desc",
             (AS_OF,),
