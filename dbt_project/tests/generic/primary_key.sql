@@ -1,5 +1,5 @@
-{# Fails for each key that occurs twice, or that lacks a part. Marts need no such test: theirs is the
-   primary key of their contract, which PostgreSQL holds them to as they are written. #}
+{# Fails for each key that occurs twice, or that lacks a part. Marts need no such test: theirs is
+   the primary key of their contract, which PostgreSQL holds them to as they are written. #}
 {% test primary_key(model, columns) %}
 
 select
