@@ -46,8 +46,8 @@ create table quality.feature_bins (
     as_of date not null,
     table_name text not null,
     column_name text not null,
-    edges double precision [] not null,
-    counts bigint [] not null,
+    edges double precision[] not null,
+    counts bigint[] not null,
     primary key (table_name, column_name, as_of)
 );
 
