@@ -3,8 +3,8 @@
 Under ``AMATO_HOME/datasets/<as_of>/``: ``unified_customer_dataset.parquet`` (every customer),
 ``recent_customer_dataset.parquet`` (those with a purchase or a session in the inference window),
 ``unified_dataset_summary.yaml`` (what is in the columns) and ``timeline_datasets_metadata.yaml``
-(the windows, the files and their checksums; written last). Running it again for the same night
-writes the same bytes.
+(the gate's mark on the night, the windows, the files and their checksums; written last). Running
+it again for the same night writes the same bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml.standing import night_mark
 from ml.windows import months_before
 from report_pages.files import replace_file
 
@@ -68,6 +69,7 @@ def export_datasets(
         conn.execute("set transaction isolation level repeatable read, read only")
         unified = _read(conn, as_of)
         nights = _nights(conn, as_of)
+        mark = night_mark(conn, as_of)
     active = _days_since_activity(unified)
     recent = unified.filter([days <= _days(as_of, months) for days in active])
     folder = home / "datasets" / as_of.isoformat()
@@ -76,7 +78,7 @@ def export_datasets(
         _file(folder / RECENT, recent, "of these, who bought or visited in the inference window"),
     ]
     _write_yaml(folder / SUMMARY, _summary(as_of, unified, files[0]))
-    _write_yaml(folder / METADATA, _metadata(as_of, months, files, active, nights))
+    _write_yaml(folder / METADATA, _metadata(as_of, mark, months, files, active, nights))
     log.info("%s: %d customers, %d of them recent", folder, len(unified), len(recent))
     return Export(as_of, folder, len(unified), len(recent))
 
@@ -217,6 +219,7 @@ def _number(scalar: pa.Scalar) -> float | int:
 
 def _metadata(
     as_of: date,
+    mark: str | None,
     months: int,
     files: list[dict[str, Any]],
     active: list[float],
@@ -225,6 +228,8 @@ def _metadata(
     start = months_before(as_of, months).isoformat()
     return {
         "as_of": as_of.isoformat(),
+        # What the gate warned of, or who published the night and why; null: nothing.
+        "mark": mark,
         "source": SOURCE,
         "training_window": {"before": start},
         "inference_window": {"months": months, "from": start, "before": as_of.isoformat()},

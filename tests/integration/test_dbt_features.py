@@ -465,4 +465,16 @@ def test_exports_hold_the_night_and_repeat_byte_for_byte(
     assert {entry["file"]: entry["sha256"] for entry in metadata["datasets"]} == {
         name: digest for name, digest in written.items() if name.endswith(".parquet")
     }
+    assert metadata["mark"] is None
     assert query(warehouse_url, "select count(*) from marts.customer_features") == [(len(found),)]
+
+    with psycopg.connect(warehouse_url) as conn:
+        conn.execute(
+            "insert into quality.verdicts (as_of, verdict, published, mark)"
+            " values (%s, 'passed_with_warnings', true, 'few visits')",
+            (NIGHT,),
+        )
+    with psycopg.connect(warehouse_url, options="-c role=amato_scientist") as conn:
+        export_datasets(conn, NIGHT, tmp_path)
+    metadata = yaml.safe_load((export.folder / "timeline_datasets_metadata.yaml").read_text())
+    assert metadata["mark"] == "few visits"
