@@ -17,7 +17,8 @@ from urllib.parse import SplitResult, urlsplit
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-_counter = itertools.count(1)
+# The names of databases that are in use.
+_names: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,10 @@ def servers() -> Iterator[Servers]:
 
 def fresh_name(prefix: str) -> str:
     """A database name that no other test and no other pytest process uses."""
-    return f"{prefix}_{os.getpid()}_{next(_counter)}"
+    numbered = (f"{prefix}_{os.getpid()}_{number}" for number in itertools.count(1))
+    name = next(name for name in numbered if name not in _names)
+    _names.add(name)
+    return name
 
 
 def with_database(url: str, database: str) -> str:
@@ -91,6 +95,8 @@ def _fresh_postgres(server_url: str, prefix: str) -> Iterator[str]:
     yield with_database(server_url, name)
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'drop database if exists "{name}" with (force)')
+    # The next test may have the name: dbt need not parse the project anew for another database.
+    _names.remove(name)
 
 
 @pytest.fixture

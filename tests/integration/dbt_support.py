@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -17,6 +18,8 @@ from elt.raw import ensure_raw
 AS_OF = date(2024, 3, 1)
 # The layers whose unit tests have passed in this process, each with its project's digest.
 PROVEN: set[tuple[str, str]] = set()
+# Where dbt keeps the parsed project for all of them.
+PARSED = TemporaryDirectory(prefix="amato_parsed_")
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,15 @@ def fill_raw(url: str, tables: Iterable[Raw] = ()) -> None:
 
 
 def build_all(url: str, home: Path, as_of: date = AS_OF) -> list[ModelResult]:
-    """Build staging, intermediate and marts; unit tests run until they have passed once."""
+    """Build staging, intermediate and marts.
+
+    In one process, the project is parsed once, and unit tests run until they have passed once.
+    """
     results = []
+    parsed = home / "dbt" / "parsed"
+    if not parsed.exists():
+        parsed.parent.mkdir(parents=True, exist_ok=True)
+        parsed.symlink_to(PARSED.name, target_is_directory=True)
     digest = project_digest(PROJECT)
     for layer in LAYERS:
         if (layer, digest) in PROVEN:
