@@ -266,13 +266,12 @@ class _Load:
         if found:
             reconciliation.fetch_pairs(self.source)
         self.staging.next_stage()
-        if self.window.start is not None:
-            if found:
-                reconciliation.find_late()
-                if reconciliation.find_repeated():
-                    Merge(self.conn, self.contract.raw, self.night).take_back()
-                self._take_late()
-            self.staging.take(self._unseen(self.source.read_nameless()), self.contract.read)
+        if self.window.start is not None and found:
+            reconciliation.find_late()
+            if reconciliation.find_repeated():
+                Merge(self.conn, self.contract.raw, self.night).take_back()
+            self._take_late()
+        self.staging.take(self._unseen(self.source.read_nameless()), self.contract.read)
         self.staging.reject_repeated_keys()
         late = self._arrived(self.staging.staged)
         self.late += late

@@ -76,6 +76,7 @@ class Merge:
         )
         self.run("analyze amato_stage ({key})")
         self._plan()
+        self._remember()
         self.run(
             "delete from {raw} as r using amato_plan as p"
             " where p.delete_new and r.{key} = p.key and r._valid_from = {as_of}"
@@ -94,15 +95,37 @@ class Merge:
         self.run("drop table amato_plan, amato_touched")
         return changes
 
-    def take_back(self) -> None:
-        """Take back what this night wrote of merged keys that are in ``amato_late`` again.
+    def _remember(self) -> None:
+        """Note which versions of this night the first merge of a load writes, and takes away."""
+        self.run(
+            "create temp table if not exists amato_written on commit drop as"
+            " select key from amato_plan where insert_new or replace_new"
+        )
+        self.run(
+            "create temp table if not exists amato_former on commit drop as"
+            " select r.* from {raw} as r join amato_plan as p on p.key = r.{key}"
+            " where r._valid_from = {as_of} and (p.delete_new or p.replace_new)"
+        )
 
-        They repeat in the source, which the window did not show: once they are rejected, the
-        next :meth:`apply` reopens the version that was live before this night.
+    def take_back(self) -> None:
+        """Take back what was merged of keys that are in ``amato_late`` again.
+
+        They repeat in the source, which the window did not show. The version that an earlier
+        attempt of this night began is live again; where there was none, the next :meth:`apply`
+        reopens the one that was live before this night, as the key is rejected then.
         """
         self.run(
-            "delete from {raw} as r where r._valid_from = {as_of} and r.{key} in ("
-            " select key from amato_late intersect select key from amato_done)"
+            "delete from {raw} as r using amato_late as l, amato_written as w"
+            " where l.key = r.{key} and w.key = r.{key} and r._valid_from = {as_of}"
+        )
+        self.run(
+            "update {raw} as r set _valid_to = {as_of} from amato_former as f"
+            " where r.{key} = f.{key} and f.{key} in (select key from amato_late)"
+            " and r._valid_to is null"
+        )
+        self.run(
+            "insert into {raw} select * from amato_former"
+            " where {key} in (select key from amato_late)"
         )
 
     def _plan(self) -> None:

@@ -6,7 +6,7 @@ The temporary tables of a load, which vanish with its transaction:
 - ``amato_held``: keys that wait for a later night. ``amato_rejected``: rows that raw cannot
   hold, with their key where it is known.
 - ``amato_gone``: keys that the source has no more. ``amato_pairs``, ``amato_late``: see
-  :mod:`elt.reconcile`.
+  :mod:`elt.reconcile`. ``amato_written``, ``amato_former``: see :mod:`elt.merge`.
 """
 
 from __future__ import annotations
@@ -174,7 +174,8 @@ class Staging:
     def reject_repeated_keys(self) -> int:
         """Move all rows of keys that occur more than once out of the way; returns how many.
 
-        Which of them is the right one cannot be known: the version that is live stays.
+        Another row of the key may have been rejected already, or wait. Which of them is the right
+        one cannot be known: the version that is live stays.
         """
         parts = {"target": self.target, "key": sql.Identifier(self.spec.key.name)}
         private = sql.SQL("array['_batch_id', '_valid_from', '_valid_to']")
@@ -182,13 +183,24 @@ class Staging:
             sql.SQL(
                 """
                 insert into amato_rejected
-                select {key}::text, {key}, format('repeated key: %s rows', count(*)),
+                select {key}::text, {key},
+                    format('repeated key: %s rows', count(*)) || case
+                        when {key} in (select key from amato_rejected)
+                            then ', and others that were rejected'
+                        when {key} in (select key from amato_held)
+                            then ', and others at or after the bound'
+                        else ''
+                    end,
                     convert_to(
                         jsonb_agg(to_jsonb(s) - {private} order by to_jsonb(s)::text)::text,
                         'UTF8'
                     )
                 from {target} as s
-                where {key} in (select {key} from {target} group by {key} having count(*) > 1)
+                where {key} in (
+                    select {key} from {target} group by {key} having count(*) > 1
+                    union all select key from amato_rejected
+                    union all select key from amato_held
+                )
                 group by {key}
                 """
             ).format(**parts, private=private)
@@ -250,8 +262,20 @@ class Filling(Staging):
         except psycopg.errors.UniqueViolation:
             self.reject_repeated_keys()
             self._add_key()
+        if self._shares_keys():
+            self.reject_repeated_keys()
         self.conn.execute(sql.SQL("analyze {}").format(table))
         self.direct = False
+
+    def _shares_keys(self) -> bool:
+        """Whether a key in raw is also one of a row that was rejected, or waits."""
+        row = self.conn.execute(
+            sql.SQL(
+                "select exists (select from {raw} join amato_rejected as x on x.key = {key})"
+                " or exists (select from {raw} join amato_held as h on h.key = {key})"
+            ).format(raw=raw_table(self.spec), key=sql.Identifier(self.spec.key.name))
+        ).fetchone()
+        return bool(row and row[0])
 
     def _add_key(self) -> None:
         self._alter("add primary key ({}, _valid_from)", sql.Identifier(self.spec.key.name))

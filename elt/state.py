@@ -114,6 +114,7 @@ def record_rejected(conn: psycopg.Connection[Any], spec: TableSpec, night: Night
 
     Every open key was looked for in this load. Mended is one that loaded now, and one that
     the source has no more. An open row whose reason and payload are the same stays untouched.
+    Of several rejected rows under one key the payloads are joined by line feeds.
     """
     names = {
         "system": sql.Literal(spec.system),
@@ -126,10 +127,11 @@ def record_rejected(conn: psycopg.Connection[Any], spec: TableSpec, night: Night
             """
             insert into elt.rejected_rows as r
                 (source_system, source_table, source_key, reason, payload, first_as_of, batch_id)
-            select distinct on (source_key)
-                {system}, {table}, source_key, reason, payload, {as_of}, {batch_id}
+            select
+                {system}, {table}, source_key, string_agg(distinct reason, '; '),
+                string_agg(distinct payload, '\n'::bytea), {as_of}, {batch_id}
             from amato_rejected
-            order by source_key, payload
+            group by source_key
             on conflict (source_system, source_table, source_key) where resolved_at is null
             do update set reason = excluded.reason, payload = excluded.payload,
                 batch_id = excluded.batch_id

@@ -89,8 +89,12 @@ def snapshot(client: Connection, spec: TableSpec, end: datetime) -> Iterator[MyS
             client,
             "select column_name, data_type, column_type, is_nullable, numeric_precision,"
             " numeric_scale, concat_ws(' ', ordinal_position, column_type, quote(column_default),"
-            " generation_expression), character_octet_length from information_schema.columns"
+            # Moves when the table is altered: a column made anew may look as it was before.
+            " generation_expression, (select create_time from information_schema.tables"
+            " where table_schema = database() and table_name = %s)),"
+            " character_octet_length from information_schema.columns"
             " where table_schema = database() and table_name = %s order by ordinal_position",
+            spec.name,
             spec.name,
         )
         columns = [_column(*row[:7]) for row in described]

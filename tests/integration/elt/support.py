@@ -1,5 +1,6 @@
 """Three real sources behind one face, so that every rule is tested on each of them."""
 
+import base64
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
@@ -21,8 +22,21 @@ from elt.extract_load import _READERS, extract_and_load
 from elt.loader import LoadResult, ensure_raw
 from elt.nights import Night, open_night
 from elt.options import LoadOptions
-from elt.specs import BY_NAME, SPECS
+from elt.specs import BY_NAME, SPECS, TableSpec
 from tests.conftest import Servers, fresh_name, with_database
+
+AWKWARD_TEXTS = [
+    "tab\tnewline\nreturn\rback\\slash",
+    "\\N",
+    "\\.",
+    "NULL",
+    "",
+    " ",
+    "\\u0000",
+    "ünï😀",
+    '"quoted", comma',
+    "\x01\x1f\x7f",
+]
 
 Rows = dict[str, tuple[str | None, datetime | None]]
 
@@ -246,10 +260,51 @@ def meddled(source: Source, night: Night, read: Any) -> Any:
     return opened
 
 
+def terminate(url: str, pid: int) -> None:
+    """End a session of a PostgreSQL server, and wait until it is gone."""
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute("select pg_terminate_backend(%s, 10000)", (pid,))
+
+
+def lose_before(conn: psycopg.Connection[Any], url: str, statement: int) -> None:
+    """Have the server end this connection just before its n-th statement from now on."""
+    left = statement
+
+    class Counting(psycopg.Cursor[Any]):
+        def count(self) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                terminate(url, conn.info.backend_pid)
+
+        def execute(self, *args: Any, **more: Any) -> Any:
+            self.count()
+            return super().execute(*args, **more)
+
+        def copy(self, *args: Any, **more: Any) -> Any:
+            self.count()
+            return super().copy(*args, **more)
+
+    conn.cursor_factory = Counting
+
+
 def query(conn: psycopg.Connection[Any], statement: str, *params: Any) -> list[tuple[Any, ...]]:
     """Run a query in a transaction of its own."""
     with conn.transaction():
         return conn.execute(statement.encode(), params or None).fetchall()
+
+
+def live(conn: psycopg.Connection[Any], spec: TableSpec, columns: str) -> list[tuple[Any, ...]]:
+    """Columns of a table's live rows, by key."""
+    return query(
+        conn,
+        f"select {columns} from {spec.raw_name} where _valid_to is null order by {spec.key.name}",
+    )
+
+
+def binary(value: bytes, subtype: str = "00") -> dict[str, Any]:
+    """Bytes as canonical Extended JSON."""
+    return {"$binary": {"base64": base64.b64encode(value).decode(), "subType": subtype}}
 
 
 def raw_as_of(conn: psycopg.Connection[Any], source: Source, day: int) -> Rows:

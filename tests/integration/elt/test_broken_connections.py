@@ -29,6 +29,7 @@ from tests.integration.elt.support import (
     open_source,
     open_warehouse,
     reload,
+    terminate,
     versions,
 )
 
@@ -55,11 +56,6 @@ def halfway(act: Any) -> Any:
             yield item
 
     return read
-
-
-def terminate(url: str, pid: int) -> None:
-    with psycopg.connect(url, autocommit=True) as other:
-        other.execute("select pg_terminate_backend(%s, 10000)", (pid,))
 
 
 def swell(source: Source, count: int, day: int) -> None:

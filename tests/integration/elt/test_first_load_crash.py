@@ -4,11 +4,8 @@ The loading process is killed, or the warehouse's backend that works for it, whi
 whole server through crash recovery. A retry gives what an undisturbed run gives.
 """
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -17,8 +14,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from elt.nights import Night, open_night
+from elt.nights import open_night
 from tests.conftest import Servers
+from tests.integration.elt.crashing import stopped_load
 from tests.integration.elt.support import (
     Source,
     at,
@@ -36,58 +34,6 @@ from tests.integration.elt.support import (
 ROWS = 60
 RECOVERY_SECONDS = 60
 
-# Loads one table, and stops for good at a named point, telling its backend.
-CRASHER = """
-import json, os, sys, threading
-from elt import batch, loader, staging
-from elt.nights import Night
-from elt.readers import mongo
-from elt.readers.sql import SqlSnapshot
-from elt.reconcile import Reconciliation
-from elt.staging import Filling
-from tests.integration.elt.support import open_source, open_warehouse, reload
-
-def stop(*args, **kwargs):
-    print(conn.info.backend_pid, flush=True)
-    threading.Event().wait()
-
-def after(function):
-    def stopping(*args, **kwargs):
-        function(*args, **kwargs)
-        stop()
-    return stopping
-
-point = sys.argv[2]
-batch.BATCH_ROWS = mongo.BATCH_SIZE = 10
-if point == "key dropped":
-    Filling.begin = after(Filling.begin)
-elif point == "copying":
-    kind = mongo.MongoSnapshot if sys.argv[1] == "mongo" else SqlSnapshot
-    reader = kind.read
-    def halfway(*args):
-        for number, item in enumerate(reader(*args)):
-            if number == 2:
-                stop()
-            yield item
-    kind.read = halfway
-elif point == "all copied":
-    Filling.finish = stop
-elif point == "defaults dropped":
-    alter = Filling._alter
-    Filling._alter = lambda self, change, *parts: (
-        stop() if change.startswith("add primary") else alter(self, change, *parts)
-    )
-elif point == "key built":
-    Filling.finish = after(Filling.finish)
-elif point == "committing":
-    loader.record_load = after(loader.record_load)
-else:
-    raise SystemExit(f"no point {point!r}")
-
-with open_source(sys.argv[1], os.environ["SOURCE"]) as source:
-    with open_warehouse(os.environ["RAW"]) as conn:
-        reload(conn, source, Night.from_json(json.loads(os.environ["NIGHT"])))
-"""
 POINTS = (
     *("key dropped", "copying", "all copied", "defaults dropped", "key built"),
     "committing",
@@ -131,20 +77,6 @@ def await_recovery(url: str) -> None:
             time.sleep(0.05)
 
 
-def start(source: Source, source_url: str, raw_url: str, night: Night, point: str) -> Any:
-    return subprocess.Popen(
-        [sys.executable, "-c", CRASHER, source.spec.system, point],
-        env={
-            **os.environ,
-            "SOURCE": source_url,
-            "RAW": raw_url,
-            "NIGHT": json.dumps(night.as_json()),
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        },
-        stdout=subprocess.PIPE,
-    )
-
-
 def prove(
     source: Source, source_url: str, raw_url: str, control_url: str, point: str, victim: str
 ) -> None:
@@ -158,14 +90,11 @@ def prove(
         night = open_night(conn, date(2026, 1, 2))
     assert len([row for row in before if len(row) == 3]) == 1
 
-    child = start(source, source_url, raw_url, night, point)
-    with child:
-        backend = int(child.stdout.readline())
+    with stopped_load(source, source_url, raw_url, night, point) as (child, backend):
         os.kill(child.pid if victim == "process" else backend, signal.SIGKILL)
         if victim == "backend":
             # The child waits for nobody any more: what it does next is not what is tested.
             await_recovery(raw_url)
-            child.kill()
     await_recovery(raw_url)
 
     with open_warehouse(raw_url) as conn, open_warehouse(control_url) as control:

@@ -6,12 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from elt import loader
-from elt.loader import TooManyDeletionsError, TooManyRejectedError
+from elt.loader import TooManyDeletionsError
 from elt.nights import open_night
 from elt.options import LoadOptions
 from tests.integration.elt.support import (
-    Clicks,
     Marketing,
     Shop,
     Source,
@@ -21,7 +19,6 @@ from tests.integration.elt.support import (
     query,
     raw_as_of,
     reload,
-    versions,
 )
 
 Warehouse = psycopg.Connection[Any]
@@ -281,112 +278,6 @@ def test_a_few_rows_may_go_unless_they_are_all(marketing: Marketing, warehouse: 
         load_night(warehouse, marketing, 3, STRICT)
     marketing.put(5, "row", at(1))
     assert load_night(warehouse, marketing, 3, STRICT).deleted == 5
-
-
-# --- rejected rows ----------------------------------------------------------------------
-
-
-def test_too_many_rejected_rows_fail_the_table(
-    shop: Shop, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loader, "FEW_REJECTED", 2)
-    shop.run("drop table customer_segments")
-    shop.run("create table customer_segments (row_id bigint, segment_name text)")
-    shop.run("insert into customer_segments values (1, 'a'), (null, 'b'), (null, 'c')")
-    assert load_night(warehouse, shop, 2).rejected == 2
-    shop.run("insert into customer_segments values (null, 'd')")
-    # What is open already is not counted again.
-    assert load_night(warehouse, shop, 3).rejected == 3
-    shop.run("insert into customer_segments values (null, 'e'), (null, 'f'), (null, 'g')")
-    with pytest.raises(TooManyRejectedError, match=r"3 of 7 rows.*null key.*budget is 2"):
-        load_night(warehouse, shop, 4)
-
-
-def test_too_many_rejected_rows_fail_before_their_keys_are_held(
-    clicks: Clicks, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from elt.readers.mongo import MongoSnapshot
-
-    monkeypatch.setattr(loader, "FEW_REJECTED", 2)
-    monkeypatch.delattr(MongoSnapshot, "leave_out")
-    clicks.client.sessions.insert_many([{"_id": f"{key}" * 1001} for key in range(3)])
-    with pytest.raises(TooManyRejectedError, match=r"3 of 3 rows.*budget is 2"):
-        load_night(warehouse, clicks, 2)
-
-
-@pytest.mark.parametrize("hour", [1, 20], ids=["behind the window", "in the window"])
-def test_a_key_that_repeats_later_is_rejected_until_it_is_unique_again(
-    marketing: Marketing, warehouse: Warehouse, hour: int
-) -> None:
-    """A table without a primary key; the first row is far behind the watermark."""
-    run = marketing.client.execute
-    run("alter table campaigns drop constraint campaigns_pkey cascade")
-    insert = "insert into campaigns (row_id, campaign_name, updated_at) values (%s, %s, %s)"
-    run(insert, (1, "first", at(1, 1)))
-    run(insert, (2, "newest", at(1)))
-    load_night(warehouse, marketing, 2)
-    run(insert, (1, "second", at(1, hour)))
-    run(insert, (3, "newest", at(2)))
-    rejected = (
-        "select source_key, reason, extract(day from first_as_of)::int,"
-        " extract(day from resolved_at)::int from elt.rejected_rows"
-    )
-    for day in (3, 3, 4):
-        result = load_night(warehouse, marketing, day)
-        assert result.rejected == 2
-        assert query(warehouse, rejected) == [("1", "repeated key: 2 rows", 3, None)]
-        assert versions(warehouse, marketing)[0] == ("1", "first", 2, None)
-    run("delete from campaigns where campaign_name = 'first'")
-    load_night(warehouse, marketing, 5)
-    assert query(warehouse, rejected) == [("1", "repeated key: 2 rows", 3, 5)]
-    assert [row for row in versions(warehouse, marketing) if row[0] == "1"] == [
-        ("1", "first", 2, 5),
-        ("1", "second", 5, None),
-    ]
-
-
-def test_rejected_rows_are_tried_again_every_night(
-    shop: Shop, clicks: Clicks, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from elt import batch
-    from elt.extract_load import replay_rejected
-
-    monkeypatch.setattr(batch, "ROW_BYTES", 400)
-    for key in range(5):
-        shop.put(key, "x" * 99, at(1))
-    shop.run("update customer_segments set description = repeat('y', 400) where row_id in (1, 2)")
-    shop.put(9, "newest", at(2))
-    assert load_night(warehouse, shop, 3).rejected == 2
-    open_rows = "select count(*) from elt.rejected_rows where resolved_at is null"
-    assert load_night(warehouse, shop, 4, NO_LAG).rejected == 2
-    assert query(warehouse, open_rows) == [(2,)]
-    # The fix moves no cursor.
-    monkeypatch.setattr(batch, "ROW_BYTES", 40_000)
-    night = open_night(warehouse, date(2026, 1, 5))
-    result = replay_rejected(shop.client, warehouse, shop.spec, night)
-    assert result is not None and (result.inserted, result.rejected, result.late) == (2, 0, 2)
-    assert query(warehouse, open_rows) == [(0,)]
-    assert replay_rejected(shop.client, warehouse, shop.spec, night) is None
-
-
-def test_a_rejected_key_does_not_hide_others(
-    shop: Shop, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The live version of a key that is rejected now stays, and the proof still holds."""
-    from elt import batch
-
-    for key in range(10):
-        shop.put(key, "row", at(1))
-    load_night(warehouse, shop, 2)
-    monkeypatch.setattr(batch, "ROW_BYTES", 300)
-    shop.put(4, "changed", at(2))
-    shop.run("update customer_segments set description = repeat('y', 400) where row_id = 4")
-    shop.delete(5)
-    shop.put(6, "late", at(1, 2))
-    result = load_night(warehouse, shop, 3, NO_LAG)
-    assert (result.rejected, result.deleted, result.updated) == (1, 1, 1)
-    assert ("4", "row", 2, None) in versions(warehouse, shop)
-    assert proof(warehouse)[0] == proof(warehouse)[2] == 8
 
 
 def test_the_same_night_again_after_every_kind_of_change(

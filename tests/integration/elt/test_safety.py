@@ -1,11 +1,7 @@
 """Crashes, second runners, lost rows: raw is as before, or as it should be."""
 
 import hashlib
-import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +26,7 @@ from elt.nights import (
 from elt.options import LoadOptions
 from elt.specs import SPECS
 from tests.conftest import Servers
+from tests.integration.elt.crashing import stopped_load
 from tests.integration.elt.support import (
     Marketing,
     Source,
@@ -70,48 +67,8 @@ def campaigns(marketing_url: str) -> Iterator[Marketing]:
         yield opened
 
 
-# Loads one table, and stops for good at a named point: a place to be killed at.
-CRASHER = """
-import json, os, sys, threading
-from elt import batch, loader
-from elt.merge import Merge
-from elt.nights import Night
-from elt.readers import mongo
-from elt.readers.sql import SqlSnapshot
-from elt.reconcile import Reconciliation
-from tests.integration.elt.support import open_source, open_warehouse, reload
-
-def stop(*args, **kwargs):
-    print("stopped", flush=True)
-    threading.Event().wait()
-
-point = sys.argv[2]
-batch.BATCH_ROWS = mongo.BATCH_SIZE = 10
-if point == "reading":
-    kind = mongo.MongoSnapshot if sys.argv[1] == "mongo" else SqlSnapshot
-    reader = kind.read
-    def halfway(*args):
-        for number, item in enumerate(reader(*args)):
-            if number == 2:
-                stop()
-            yield item
-    kind.read = halfway
-elif point == "reconciling":
-    Reconciliation.find_gone = stop
-elif point == "merging":
-    Merge._write_new = stop
-else:
-    loader.record_load = stop
-
-with open_source(sys.argv[1], os.environ["SOURCE"]) as source:
-    with open_warehouse(os.environ["RAW"]) as conn:
-        reload(conn, source, Night.from_json(json.loads(os.environ["NIGHT"])))
-"""
-
-
 @pytest.mark.parametrize("point", ["reading", "merging", "reconciling", "committing"])
 def test_a_killed_load_changes_nothing_and_a_rerun_equals_an_undisturbed_one(
-    system: str,
     source: Source,
     source_url: str,
     warehouse: Warehouse,
@@ -131,20 +88,7 @@ def test_a_killed_load_changes_nothing_and_a_rerun_equals_an_undisturbed_one(
     logged = query(warehouse, "select * from elt.load_log")
     night = open_night(warehouse, date(2026, 1, 3))
 
-    child = subprocess.Popen(
-        [sys.executable, "-c", CRASHER, system, point],
-        env={
-            **os.environ,
-            "SOURCE": source_url,
-            "RAW": shared_warehouse_url,
-            "NIGHT": json.dumps(night.as_json()),
-            "PYTHONPATH": os.pathsep.join(sys.path),
-        },
-        stdout=subprocess.PIPE,
-    )
-    assert child.stdout is not None
-    with child:
-        assert child.stdout.readline() == b"stopped\n"
+    with stopped_load(source, source_url, shared_warehouse_url, night, point) as (child, _):
         child.send_signal(signal.SIGKILL)
     assert child.returncode == -signal.SIGKILL
     assert fingerprint(warehouse, source) == before

@@ -16,6 +16,7 @@ from elt.readers.rows import RowConverter
 from elt.readers.sql import SqlSnapshot
 from elt.specs import BY_NAME, POSTGRES, TableSpec
 from tests.integration.elt.support import (
+    AWKWARD_TEXTS,
     Marketing,
     Shop,
     at,
@@ -23,7 +24,6 @@ from tests.integration.elt.support import (
     query,
     raw_as_of,
 )
-from tests.integration.elt.test_values import AWKWARD_TEXTS
 
 Warehouse = psycopg.Connection[Any]
 
