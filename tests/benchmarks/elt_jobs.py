@@ -11,8 +11,10 @@ import gc
 import logging
 import os
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -24,8 +26,19 @@ from elt.extract_load import extract_and_load
 from elt.nights import open_night
 from elt.raw import column_list, raw_table
 from elt.readers import mongo, mongo_documents, mysql
-from elt.specs import BY_NAME
+from elt.specs import BY_NAME, TableSpec
 from tests.benchmarks.measure import tell_peak
+
+
+@contextmanager
+def source_of(spec: TableSpec) -> Iterator[Any]:
+    """The table's database, opened."""
+    if spec.system == "mysql":
+        with closing(connect_mysql(os.environ["MYSQL_URL"])) as shop:
+            yield shop
+    else:
+        with MongoClient[Any](os.environ["MONGO_URL"]) as client:
+            yield client.get_default_database()
 
 
 def main(job: str, table: str, day: str = "2026-01-01") -> None:
@@ -34,12 +47,7 @@ def main(job: str, table: str, day: str = "2026-01-01") -> None:
     spec = BY_NAME[table]
     if os.environ.get("AMATO_BENCH_PYTHON_ONLY"):
         mongo_documents.copier = lambda: None
-    with (
-        closing(connect_mysql(os.environ["MYSQL_URL"])) as shop,
-        MongoClient(os.environ["MONGO_URL"]) as client,
-        psycopg.connect(os.environ["WAREHOUSE_URL"]) as conn,
-    ):
-        source = shop if spec.system == "mysql" else client.get_default_database()
+    with source_of(spec) as source, psycopg.connect(os.environ["WAREHOUSE_URL"]) as conn:
         if job == "idle":
             return
         if job == "load":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from tests.benchmarks.measure import REPOSITORY
@@ -88,7 +90,7 @@ def dlt_command(table: str, source: str, warehouse: str, backend: str) -> list[s
 
 
 def ingestr_command(
-    table: str, source: str, warehouse: str, interval: tuple[str, str] | None = None
+    table: str, source: str, warehouse: str, interval: Sequence[date] = ()
 ) -> list[str]:
     """Load a table with ingestr, with the interval handed to it or not."""
     key, cursor = KEYS[table]
@@ -99,8 +101,9 @@ def ingestr_command(
         *("--dest-uri", warehouse, "--dest-table", f"bench_ingestr.{table}"),
         *("--incremental-strategy", "merge", "--incremental-key", cursor, "--primary-key", key),
     ]
-    if interval is not None:
-        command += ["--interval-start", interval[0], "--interval-end", interval[1]]
+    if interval:
+        start, end = (f"{day.isoformat()}T00:00:00Z" for day in interval)
+        command += ["--interval-start", start, "--interval-end", end]
     return command
 
 

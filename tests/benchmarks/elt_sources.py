@@ -56,28 +56,28 @@ def fill_items(shop: Any, count: int) -> None:
     cursor.fetchall()
 
 
-def change_items(shop: Any) -> None:
-    """Update one percent of the order lines."""
+def change_items(shop: Any, day: int = 0) -> None:
+    """Update one percent of the order lines, each day (counted from 0) other ones."""
     cursor = shop.cursor()
     cursor.execute(
         "update transaction_items set quantity = quantity + 1,"
-        " updated_at = %s + interval row_id microsecond where row_id %% 100 = 0",
-        (CHANGED,),
+        " updated_at = %s + interval row_id microsecond where row_id %% 100 = %s",
+        (CHANGED + timedelta(days=day), day),
     )
     shop.commit()
 
 
-def fill_views(database: Any, first: int, count: int, start: datetime = START) -> None:
-    """Page views with the numbers ``first`` to ``first + count``."""
+def fill_views(database: Any, first: int, count: int, day: int = 0) -> None:
+    """Page views with the numbers ``first`` to ``first + count``; later ones are of one day."""
     rng = random.Random(first)
     if not first:
         database.page_views.delete_many({})
     for begin in range(first, first + count, CHUNK):
         documents = []
         for number in range(begin, min(begin + CHUNK, first + count)):
-            moment = start + timedelta(milliseconds=rng.randrange(30_000_000_000) % 40_000_000_000)
+            moment = START + timedelta(milliseconds=rng.randrange(30_000_000_000) % 40_000_000_000)
             if first:
-                moment = CHANGED + timedelta(milliseconds=number - first)
+                moment = CHANGED + timedelta(days=day, milliseconds=number - first)
             documents.append(
                 {
                     "_id": ObjectId(number.to_bytes(12, "big")),
