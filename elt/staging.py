@@ -271,8 +271,8 @@ class Filling(Staging):
         """Whether a key in raw is also one of a row that was rejected, or waits."""
         row = self.conn.execute(
             sql.SQL(
-                "select exists (select from {raw} join amato_rejected as x on x.key = {key})"
-                " or exists (select from {raw} join amato_held as h on h.key = {key})"
+                "select exists (select from {raw} as r join amato_rejected as x on x.key = r.{key})"
+                " or exists (select from {raw} as r join amato_held as h on h.key = r.{key})"
             ).format(raw=raw_table(self.spec), key=sql.Identifier(self.spec.key.name))
         ).fetchone()
         return bool(row and row[0])

@@ -1,5 +1,6 @@
 """Rows that raw cannot hold: they are kept beside it, and tried again every night."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -7,11 +8,13 @@ import psycopg
 import pytest
 
 from elt import batch, loader
-from elt.extract_load import replay_rejected
+from elt.extract_load import extract_and_load, replay_rejected
 from elt.loader import TooManyRejectedError
 from elt.nights import open_night
 from elt.options import LoadOptions
+from elt.raw import raw_ddl
 from elt.readers.mongo import MongoSnapshot
+from elt.specs import Column, TableSpec
 from tests.integration.elt.support import (
     Clicks,
     Marketing,
@@ -235,3 +238,44 @@ def test_a_key_that_repeats_in_a_repeated_night_keeps_the_version_that_is_live(
         load_night(warehouse, keyless, 3, LoadOptions(lag=timedelta(days=1)))
         assert query(warehouse, OPEN) == [("1", "repeated key: 2 rows")]
         assert versions(warehouse, keyless) == expected
+
+
+def test_each_rejected_row_of_a_key_is_kept(
+    keyless: Marketing, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "ROW_BYTES", 400)
+    add(keyless, 1, "first", at(1), "x" * 400)
+    add(keyless, 1, "second", at(1), "x" * 400)
+    add(keyless, 2, "sound", at(1))
+    load_night(warehouse, keyless, 2)
+    ((payload,),) = query(warehouse, "select payload from elt.rejected_rows")
+    assert payload.count(b"\n") == 1
+    assert b"first" in payload and b"second" in payload
+
+
+def test_a_key_column_may_have_any_name(marketing: Marketing, warehouse: Warehouse) -> None:
+    """Also one that the loader's own tables have."""
+    columns = (Column("value", "text"), Column("updated_at", "timestamptz"))
+    spec = TableSpec(
+        "postgres", "settings", Column("key", "bigint"), "key", "updated_at", "mutable", columns
+    )
+    listed = "key bigint, value text, updated_at timestamptz"
+    marketing.client.execute(f"create table settings ({listed})".encode())
+    warehouse.execute(raw_ddl(spec)[0])
+    warehouse.commit()
+    try:
+        for label, day in (("one", 1), ("two", 4), ("other", 4)):
+            marketing.client.execute(
+                "insert into settings values (%s, %s, %s)", (1 + (day > 1), label, at(day))
+            )
+        for day in (2, 3, 5):
+            night = open_night(warehouse, date(2026, 1, day))
+            night = replace(night, bounds={spec.raw_name: at(day, 0)})
+            result = extract_and_load(marketing.client, warehouse, spec, night)
+            assert (result.inserted, result.rejected) == (day == 2, 2 * (day == 5))
+        assert query(warehouse, OPEN) == [("2", "repeated key: 2 rows")]
+        assert query(warehouse, "select key, value from raw_postgres.settings") == [(1, "one")]
+    finally:
+        warehouse.rollback()
+        warehouse.execute("drop table raw_postgres.settings")
+        marketing.client.execute("drop table settings")
