@@ -6,6 +6,7 @@ The password reaches dbt through the environment of this process alone.
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -188,12 +189,25 @@ def _invoke(
     ]
     # Docs only compile the nodes: "success" for each of them would tell nothing.
     callbacks: list[Any] = [log_event] if arguments[0] == "build" else []
-    with _environment(warehouse_url):
+    with _environment(warehouse_url), _no_collector():
         outcome = dbtRunner(callbacks=callbacks).invoke([*arguments, *common])
     # dbt hands over even the exceptions that are meant to end the process.
     if outcome.exception and not isinstance(outcome.exception, Exception):
         raise outcome.exception
     return outcome.result, outcome.exception
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Without the cycle collector, whose walks over the project take a fifth of dbt's time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @contextmanager
