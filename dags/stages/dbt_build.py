@@ -200,7 +200,7 @@ def _invoke(
         "--no-send-anonymous-usage-stats",
     ]
     target = ["--target-path", str(folder / "target")]
-    with _environment(warehouse_url):
+    with _environment(warehouse_url), _no_collector():
         if arguments[0] != "build":
             outcome = dbtRunner().invoke([*arguments, *common, *target])
         else:
@@ -214,8 +214,7 @@ def _invoke(
                 keep_manifest(parsed)
                 manifest = read_manifest(parsed)
             runner = dbtRunner(manifest=manifest, callbacks=[log_event])
-            with _no_collector():
-                outcome = runner.invoke([*arguments, *common, *target, "--no-write-json"])
+            outcome = runner.invoke([*arguments, *common, *target, "--no-write-json"])
     # dbt hands over even the exceptions that are meant to end the process.
     if outcome.exception and not isinstance(outcome.exception, Exception):
         raise outcome.exception
@@ -225,14 +224,13 @@ def _invoke(
 @contextmanager
 def _no_collector() -> Iterator[None]:
     """Without the cycle collector, whose walks over the project take a fifth of dbt's time."""
-    if not gc.isenabled():
-        yield
-        return
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if enabled:
+            gc.enable()
 
 
 def _database(warehouse_url: str) -> str:

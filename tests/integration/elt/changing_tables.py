@@ -9,7 +9,6 @@ from typing import Any
 
 import bson
 from bson import Int64, ObjectId
-from bson.raw_bson import RawBSONDocument
 
 from tests.integration.elt.support import Clicks, Marketing, Shop, Source
 
@@ -198,7 +197,7 @@ class Documents(Table):
                 **row.values,
             }
             whole = bson.encode(document)
-            self._insert(whole if row.sound else whole.replace(b"??", b"\xff\xfe"))
+            self.source.put_raw(whole if row.sound else whole.replace(b"??", b"\xff\xfe"))
 
     def put_nameless(self, numbers: Sequence[int]) -> None:
         self.source.client.sessions.delete_many({"browser": "nameless"})
@@ -206,11 +205,7 @@ class Documents(Table):
             whole = bson.encode(
                 {"_id": f"??{number}", "browser": "nameless", "updated_at": NAMELESS[number]}
             )
-            self._insert(whole.replace(b"??", b"\xff\xfe"))
-
-    def _insert(self, document: bytes) -> None:
-        insert = {"insert": "sessions", "bypassDocumentValidation": True}
-        self.source.client.command({**insert, "documents": [RawBSONDocument(document)]})
+            self.source.put_raw(whole.replace(b"??", b"\xff\xfe"))
 
 
 def table_of(source: Source) -> Table:

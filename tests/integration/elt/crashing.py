@@ -89,6 +89,7 @@ def _arm(system: str, point: str, stop: Stop) -> None:
         "reading": (kind, "read", halfway),
         "merging": (Merge, "_write_new", stop),
         "reconciling": (Reconciliation, "find_gone", stop),
+        "logging": (loader, "record_load", stop),
         "committing": (loader, "record_load", after(record_load)),
         # Of a first load only.
         "key dropped": (Filling, "begin", after(Filling.begin)),

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
+from bson.raw_bson import RawBSONDocument
 from psycopg import sql
 from pymongo import MongoClient
 
@@ -115,6 +116,11 @@ class Clicks:
     def put(self, key: int, label: str | None, moment: datetime | None) -> None:
         document = {"session_id": f"S{key}", "landing_page": label, "updated_at": moment}
         self.client.sessions.replace_one({"_id": str(key)}, document, upsert=True)
+
+    def put_raw(self, document: bytes) -> None:
+        """Insert a document as it is, decodable or not."""
+        insert = {"insert": "sessions", "bypassDocumentValidation": True}
+        self.client.command({**insert, "documents": [RawBSONDocument(document)]})
 
     def delete(self, key: int) -> None:
         self.client.sessions.delete_one({"_id": str(key)})

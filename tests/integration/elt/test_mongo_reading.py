@@ -90,9 +90,7 @@ def test_both_decoders_load_the_same(
     def loaded() -> tuple[Any, ...]:
         clicks.clear()
         clicks.client.sessions.insert_many(documents(), bypass_document_validation=True)
-        insert = {"insert": "sessions", "bypassDocumentValidation": True}
-        raw = bson.raw_bson.RawBSONDocument(undecodable(b"\xff\xfe"))
-        clicks.client.command({**insert, "documents": [raw]})
+        clicks.put_raw(undecodable(b"\xff\xfe"))
         nights = []
         for day in (2, 3):
             result = load_night(warehouse, clicks, day)
@@ -153,20 +151,16 @@ def test_rejected_documents_do_not_have_all_keys_read_again(
     def refuse(*_: Any) -> Any:
         raise AssertionError("keys were read again")
 
-    def put_raw(document: bytes) -> None:
-        insert = {"insert": "sessions", "bypassDocumentValidation": True}
-        clicks.client.command({**insert, "documents": [bson.raw_bson.RawBSONDocument(document)]})
-
     pairs = mongo.MongoSnapshot.pairs
     monkeypatch.setattr(mongo.MongoSnapshot, "pairs", refuse)
     for key in range(5):
         clicks.put(key, "one", at(1))
-    put_raw(undecodable(b"\xff\xfe"))
+    clicks.put_raw(undecodable(b"\xff\xfe"))
     assert load_night(warehouse, clicks, 2).rejected == 1
     # An open one, a new one, and one that was live before.
     clicks.put(5, "two", at(2))
     clicks.delete(3)
-    put_raw(undecodable(b"\xfe\xff").replace(b"broken", b"other!"))
+    clicks.put_raw(undecodable(b"\xfe\xff").replace(b"broken", b"other!"))
     monkeypatch.setattr(mongo.MongoSnapshot, "pairs", pairs)
     assert load_night(warehouse, clicks, 3).deleted == 1
     monkeypatch.setattr(mongo.MongoSnapshot, "pairs", refuse)
@@ -180,7 +174,7 @@ def test_rejected_documents_do_not_have_all_keys_read_again(
     assert query(warehouse, "select 1 from elt.rejected_rows where resolved_at is null") == []
     # One that is live is broken, and then deleted.
     clicks.client.sessions.delete_one({"_id": "broken"})
-    put_raw(undecodable(b"\xff\xfe", 5))
+    clicks.put_raw(undecodable(b"\xff\xfe", 5))
     result = load_night(warehouse, clicks, 6)
     assert (result.rejected, result.deleted, result.raw_rows) == (1, 0, 5)
     clicks.client.sessions.delete_one({"_id": "broken"})

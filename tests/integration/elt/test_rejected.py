@@ -55,37 +55,6 @@ def test_too_many_rejected_rows_fail_before_their_keys_are_held(
         load_night(warehouse, clicks, 2)
 
 
-@pytest.mark.parametrize("hour", [1, 20], ids=["behind the window", "in the window"])
-def test_a_key_that_repeats_later_is_rejected_until_it_is_unique_again(
-    marketing: Marketing, warehouse: Warehouse, hour: int
-) -> None:
-    """A table without a primary key; the first row is far behind the watermark."""
-    run = marketing.client.execute
-    run("alter table campaigns drop constraint campaigns_pkey cascade")
-    insert = "insert into campaigns (row_id, campaign_name, updated_at) values (%s, %s, %s)"
-    run(insert, (1, "first", at(1, 1)))
-    run(insert, (2, "newest", at(1)))
-    load_night(warehouse, marketing, 2)
-    run(insert, (1, "second", at(1, hour)))
-    run(insert, (3, "newest", at(2)))
-    rejected = (
-        "select source_key, reason, extract(day from first_as_of)::int,"
-        " extract(day from resolved_at)::int from elt.rejected_rows"
-    )
-    for day in (3, 3, 4):
-        result = load_night(warehouse, marketing, day)
-        assert result.rejected == 2
-        assert query(warehouse, rejected) == [("1", "repeated key: 2 rows", 3, None)]
-        assert versions(warehouse, marketing)[0] == ("1", "first", 2, None)
-    run("delete from campaigns where campaign_name = 'first'")
-    load_night(warehouse, marketing, 5)
-    assert query(warehouse, rejected) == [("1", "repeated key: 2 rows", 3, 5)]
-    assert [row for row in versions(warehouse, marketing) if row[0] == "1"] == [
-        ("1", "first", 2, 5),
-        ("1", "second", 5, None),
-    ]
-
-
 def test_rejected_rows_are_tried_again_every_night(
     shop: Shop, clicks: Clicks, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +127,34 @@ def add(marketing: Marketing, key: int, label: str, moment: datetime, filler: st
         " values (%s, %s, %s, %s)",
         (key, label, moment, filler),
     )
+
+
+@pytest.mark.parametrize("hour", [1, 20], ids=["behind the window", "in the window"])
+def test_a_key_that_repeats_later_is_rejected_until_it_is_unique_again(
+    keyless: Marketing, warehouse: Warehouse, hour: int
+) -> None:
+    """The first row is far behind the watermark."""
+    add(keyless, 1, "first", at(1, 1))
+    add(keyless, 2, "newest", at(1))
+    load_night(warehouse, keyless, 2)
+    add(keyless, 1, "second", at(1, hour))
+    add(keyless, 3, "newest", at(2))
+    rejected = (
+        "select source_key, reason, extract(day from first_as_of)::int,"
+        " extract(day from resolved_at)::int from elt.rejected_rows"
+    )
+    for day in (3, 3, 4):
+        result = load_night(warehouse, keyless, day)
+        assert result.rejected == 2
+        assert query(warehouse, rejected) == [("1", "repeated key: 2 rows", 3, None)]
+        assert versions(warehouse, keyless)[0] == ("1", "first", 2, None)
+    keyless.client.execute("delete from campaigns where campaign_name = 'first'")
+    load_night(warehouse, keyless, 5)
+    assert query(warehouse, rejected) == [("1", "repeated key: 2 rows", 3, 5)]
+    assert [row for row in versions(warehouse, keyless) if row[0] == "1"] == [
+        ("1", "first", 2, 5),
+        ("1", "second", 5, None),
+    ]
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -67,7 +67,7 @@ def campaigns(marketing_url: str) -> Iterator[Marketing]:
         yield opened
 
 
-@pytest.mark.parametrize("point", ["reading", "merging", "reconciling", "committing"])
+@pytest.mark.parametrize("point", ["reading", "merging", "reconciling", "logging", "committing"])
 def test_a_killed_load_changes_nothing_and_a_rerun_equals_an_undisturbed_one(
     source: Source,
     source_url: str,
@@ -90,7 +90,7 @@ def test_a_killed_load_changes_nothing_and_a_rerun_equals_an_undisturbed_one(
 
     with stopped_load(source, source_url, shared_warehouse_url, night, point) as (child, _):
         child.send_signal(signal.SIGKILL)
-    assert child.returncode == -signal.SIGKILL
+        assert child.wait() == -signal.SIGKILL
     assert fingerprint(warehouse, source) == before
     assert query(warehouse, "select * from elt.load_log") == logged
 

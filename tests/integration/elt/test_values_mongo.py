@@ -10,7 +10,6 @@ import pytest
 from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.dbref import DBRef
 from bson.json_util import CANONICAL_JSON_OPTIONS, loads
-from pymongo.database import Database
 
 from elt.documents import key_text
 from tests.integration.elt.support import (
@@ -254,17 +253,12 @@ def test_mongo_ids_of_different_types_stay_different(clicks: Clicks, warehouse: 
     assert (result.updated, result.late) == (len(ids), len(ids))
 
 
-def _insert_broken(database: Database[Any], name: str, key: bytes, text: bytes) -> bytes:
+def _insert_broken(clicks: Clicks, key: bytes, text: bytes) -> bytes:
     """Insert a document whose ``os`` is not UTF-8; returns its BSON."""
-    element = b"\x02_id\0" + (len(key) + 1).to_bytes(4, "little") + key + b"\0"
-    element += b"\x02os\0" + (len(text) + 1).to_bytes(4, "little") + text + b"\0"
-    raw_document = (len(element) + 5).to_bytes(4, "little") + element + b"\0"
-    from bson.raw_bson import RawBSONDocument
-
-    database.command(
-        "insert", name, documents=[RawBSONDocument(raw_document)], bypassDocumentValidation=True
-    )
-    return raw_document
+    whole = bson.encode({"_id": "?" * len(key), "os": "!" * len(text)})
+    document = whole.replace(b"?" * len(key), key).replace(b"!" * len(text), text)
+    clicks.put_raw(document)
+    return document
 
 
 def test_undecodable_documents_are_rejected_with_their_bytes(
@@ -274,10 +268,7 @@ def test_undecodable_documents_are_rejected_with_their_bytes(
     clicks.put(2, "fine", at(1))
     load_night(warehouse, clicks, 2)
     clicks.delete(1)
-    broken = [
-        _insert_broken(clicks.client, "sessions", key, b"\xff\xfe")
-        for key in (b"1", b"\xff", b"\xfe")
-    ]
+    broken = [_insert_broken(clicks, key, b"\xff\xfe") for key in (b"1", b"\xff", b"\xfe")]
     clicks.put(3, "new", at(1))
     result = load_night(warehouse, clicks, 3)
     assert (result.read, result.inserted, result.unchanged, result.rejected, result.deleted) == (
@@ -306,7 +297,7 @@ def test_an_undecodable_document_keeps_a_sound_key(
 ) -> None:
     """A key may hold the character that stands for what could not be decoded."""
     clicks.put(1, "fine", at(1))
-    _insert_broken(clicks.client, "sessions", key.encode(), b"\xff\xfe")
+    _insert_broken(clicks, key.encode(), b"\xff\xfe")
     for day in (2, 3):
         assert load_night(warehouse, clicks, day).rejected == 1
         assert query(
