@@ -66,6 +66,17 @@ tr.column-row > td, table:has(tr.column-row) th {
 }
 div.table-responsive { max-height: none !important; }
 </style>"""
+# How PostgreSQL runs what dbt sends it.
+SETTINGS = {
+    # Compiling a query takes longer than most of the project's queries and tests do.
+    "jit": "off",
+    # PostgreSQL knows no statistics of expressions, and what it guesses of them would sort whole
+    # tables to merge them.
+    "enable_mergejoin": "off",
+    "work_mem": "64MB",
+    # A window of days ends an hour off where a server's own time zone puts the clocks back in it.
+    "timezone": "UTC",
+}
 # The tables whose rows of earlier nights stay, and all that they are made of.
 PAST_NIGHT = "+config.meta.keeps_nights:true"
 log = logging.getLogger(__name__)
@@ -250,9 +261,7 @@ def _environment(warehouse_url: str) -> Iterator[None]:
         "AMATO_DBT_PASSWORD": unquote(url.password or ""),
         "AMATO_DBT_DBNAME": _database(warehouse_url),
     }
-    # Compiling a query takes longer than most of the project's queries and tests do. A window of
-    # days ends an hour off where a server's own time zone puts the clocks back within it.
-    values["PGOPTIONS"] = "-c jit=off -c timezone=UTC"
+    values["PGOPTIONS"] = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
     # libpq reads these by itself, so that sslmode and its files need no place in the profile.
     for name, given in parse_qs(url.query).items():
         if name.startswith("ssl"):

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import psycopg
 
-from dags.stages.dbt_build import LAYERS, build_layer
+from dags.stages.dbt_build import LAYERS, SETTINGS, build_layer
 
-SETTINGS = "-c role=amato_transformer -c jit=off -c enable_mergejoin=off -c work_mem=64MB"
+ALL_SETTINGS = {"role": "amato_transformer", **SETTINGS}
+OPTIONS = " ".join(f"-c {name}={value}" for name, value in ALL_SETTINGS.items())
 
 
 def build(night: date, home: Path) -> None:
@@ -40,7 +41,7 @@ def bare(home: Path) -> None:
     nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"].values()
     compiled = home / "dbt" / "target" / "compiled" / "amato"
     seconds = {"model": 0.0, "test": 0.0}
-    with psycopg.connect(os.environ["WAREHOUSE_URL"], autocommit=True, options=SETTINGS) as conn:
+    with psycopg.connect(os.environ["WAREHOUSE_URL"], autocommit=True, options=OPTIONS) as conn:
         for node in nodes:
             kind = node["resource_type"]
             if kind not in seconds or node["config"]["materialized"] == "ephemeral":

@@ -20,6 +20,9 @@ from tests.integration.gate_support import make_project
 
 NIGHTS = LEARNING + JUDGED
 
+# The nights are lived through once, in the first test's setup.
+pytestmark = pytest.mark.timeout(7200)
+
 
 @pytest.fixture(scope="module")
 def company(servers: Servers) -> Company:

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
 from dags.stages.dbt_build import PROJECT, ModelResult, build_layer
@@ -234,6 +235,9 @@ def test_nights_that_are_added_equal_a_full_build(warehouse_url: str, tmp_path: 
             schema = "staging" if model.startswith("stg") else "intermediate"
             ((rows,),) = query(warehouse_url, f"select count(*) from {schema}.{model}")
             assert 0 < (results[model].rows or 0) < rows
+        name = f"staging.stg_mongo__{table}"
+        with psycopg.connect(warehouse_url) as conn, pytest.raises(UniqueViolation):
+            conn.execute(f"insert into {name} select * from {name} limit 1")
     assert_equal_to_a_full_build(warehouse_url, tmp_path, fourth)
 
     # The night is loaded again, and much of what it had brought is gone without a trace; only

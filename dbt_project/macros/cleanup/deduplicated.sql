@@ -3,11 +3,13 @@
    the raw key columns to their types and their names in the base model. #}
 {% macro deduplicated(source, base, keys, changed_at) -%}
 {%- set names = keys.values() | map('last') | list -%}
-{%- set touches = execute and config.get('meta', {}).get('touched_by') -%}
+{%- set table = execute and config.get('meta', {}).get('touched_by') -%}
+{%- set few = table and touched_states(table)[1] -%}
 {%- set collation = ' collate "C"' if source.schema == 'raw_mongo' else '' -%}
 with
 
--- Few keys are repeated: only their rows are ranked.
+{% if not few -%}
+-- Few keys are repeated: only their rows are ranked. Of the rows that a night touched, all are.
 repeated as (
     select
         {%- for column, (type, name) in keys.items() %}
@@ -16,11 +18,11 @@ repeated as (
         {%- endfor %}
     from {{ source }}
     where {{ live_on_the_night() }}
-        {{ only_touched(source.identifier) if touches }}
     group by {% for _ in names %}{{ loop.index }}{{ ', ' if not loop.last }}{% endfor %}
     having count(*) > 1
 ),
 
+{% endif -%}
 ranked as (
     select
         base.*,
@@ -29,9 +31,14 @@ ranked as (
             order by base.{{ changed_at }} desc nulls last, base.source_key{{ collation }} desc
         ) as survivor_key
     from {{ base }} as base
+    {%- if not few %}
     inner join repeated
         on {% for name in names %}base.{{ name }} = repeated.{{ name }}{{ ' and ' if not loop.last }}{% endfor %}
+    {%- endif %}
     where base.is_live
+        {%- if few -%}
+        {%- for name in names %} and base.{{ name }} is not null{% endfor %}
+        {%- endif %}
 )
 
 select

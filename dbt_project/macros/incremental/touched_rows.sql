@@ -98,9 +98,20 @@ where false
     {{ return((leads_to, none if flags.FULL_REFRESH else since)) }}
 {%- endmacro %}
 
-{# Restricts a query on an event table in raw to the touched rows, if these are enough. #}
-{% macro only_touched(table) -%}
+{# The rows of an event table in raw that are to be judged: the touched ones, if these are enough,
+   else all. Each is looked up by its key; PostgreSQL would rather read the whole table, which the
+   offset keeps it from. #}
+{% macro rows_to_judge(table) -%}
     {%- if touched_states(table)[1] -%}
-        and _id in (select source_key from {{ relation_of('stg_mongo__touched_' ~ table) }})
+    (
+        select found.* from {{ relation_of('stg_mongo__touched_' ~ table) }} as touched
+        cross join lateral (
+            select * from {{ source('mongo', table) }} as version
+            where version._id = touched.source_key
+            offset 0
+        ) as found
+    )
+    {%- else -%}
+    {{ source('mongo', table) }}
     {%- endif -%}
 {%- endmacro %}

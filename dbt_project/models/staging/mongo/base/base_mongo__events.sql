@@ -31,6 +31,6 @@ from (
             'created_at': 'timestamptz',
         }) }},
         to_jsonb(raw) - array['_batch_id', '_valid_from', '_valid_to'] as raw_row
-    from {{ source('mongo', 'events') }} as raw
-    where _valid_from <= {{ as_of() }} {{ only_touched('events') }}
+    from {{ rows_to_judge('events') }} as raw
+    where _valid_from <= {{ as_of() }}
 ) as fitted

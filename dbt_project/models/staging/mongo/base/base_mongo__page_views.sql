@@ -37,6 +37,6 @@ from (
             'created_at': 'timestamptz',
         }) }},
         to_jsonb(raw) - array['_batch_id', '_valid_from', '_valid_to'] as raw_row
-    from {{ source('mongo', 'page_views') }} as raw
-    where _valid_from <= {{ as_of() }} {{ only_touched('page_views') }}
+    from {{ rows_to_judge('page_views') }} as raw
+    where _valid_from <= {{ as_of() }}
 ) as fitted

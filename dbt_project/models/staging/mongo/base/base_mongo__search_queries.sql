@@ -31,6 +31,6 @@ from (
             'created_at': 'timestamptz',
         }) }},
         to_jsonb(raw) - array['_batch_id', '_valid_from', '_valid_to'] as raw_row
-    from {{ source('mongo', 'search_queries') }} as raw
-    where _valid_from <= {{ as_of() }} {{ only_touched('search_queries') }}
+    from {{ rows_to_judge('search_queries') }} as raw
+    where _valid_from <= {{ as_of() }}
 ) as fitted
