@@ -257,6 +257,8 @@ def _evaluate(
         ]
         pages += [key, key.expectation_suite_identifier]
     context.build_data_docs(resource_identifiers=pages)
+    for datasource in context.data_sources.all().values():
+        datasource.get_execution_engine().close()
     examples = keep_failing_rows(conn, as_of, failed)
     return tuple(
         replace(o, observed={**o.observed, "examples": rows})

@@ -1,5 +1,6 @@
 """The gate on a real warehouse: what it lets pass, what it stops, and what it says."""
 
+import gc
 import os
 import re
 import subprocess
@@ -119,6 +120,22 @@ def test_good_marts_pass_and_the_repository_is_left_alone(
     assert {o.rows_checked for o in result.outcomes} == {11, None}
     with psycopg.connect(warehouse_url, options="-c role=amato_reader") as conn:
         assert check_verdict(conn, NIGHT) == result
+
+
+def test_the_gate_leaves_no_session_open(warehouse_url: str, tmp_path: Path) -> None:
+    """GX itself leaves its sessions to Python's collector."""
+    make_marts(warehouse_url)
+    gc.disable()
+    try:
+        judge(warehouse_url, tmp_path)
+        with psycopg.connect(warehouse_url) as conn:
+            others = conn.execute(
+                "select query from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
+            ).fetchall()
+    finally:
+        gc.enable()
+    assert others == []
 
 
 def test_every_expectation_is_spoiled_below(warehouse_url: str, tmp_path: Path) -> None:
