@@ -30,11 +30,14 @@ def nulled(table: str, column: str, key: str) -> str:
 
 def doubled(table: str) -> str:
     """SQL that writes every row of a mart twice, which its key would refuse."""
-    name = table.split(".")[1]
-    return (
-        f"alter table {table} drop constraint {name}__dbt_tmp_pkey;"
-        f" insert into {table} select * from {table}"
-    )
+    return f"""
+do $$ begin
+    execute (
+        select format('alter table {table} drop constraint %I', conname) from pg_constraint
+        where conrelid = '{table}'::regclass and contype = 'p'
+    );
+end $$;
+insert into {table} select * from {table}"""
 
 
 def late(table: str, days: int) -> str:
@@ -54,8 +57,10 @@ create temporary table flood as select * from raw_mongo.search_queries limit 110
 update flood set _id = 'f' || substr(_id::text, 2);
 insert into raw_mongo.search_queries select * from flood;
 update elt.load_log set raw_live = raw_live + 1100 where source_table = 'search_queries';
-insert into staging.stg_mongo__search_queries
+create temporary table clean_flood as
 select * from staging.stg_mongo__search_queries limit 1100;
+update clean_flood set query_id = 'f' || substr(query_id, 2);
+insert into staging.stg_mongo__search_queries select * from clean_flood;
 update marts.data_quality_summary set rows_in = rows_in + 1100, clean = clean + 1100
 where as_of = quality.night() and table_name = 'search_queries';
 """
