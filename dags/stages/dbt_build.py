@@ -77,6 +77,7 @@ SETTINGS = {
     # A window of days ends an hour off where a server's own time zone puts the clocks back in it.
     "timezone": "UTC",
 }
+PG_OPTIONS = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
 # The tables whose rows of earlier nights stay, and all that they are made of.
 PAST_NIGHT = "+config.meta.keeps_nights:true"
 log = logging.getLogger(__name__)
@@ -260,8 +261,8 @@ def _environment(warehouse_url: str) -> Iterator[None]:
         "AMATO_DBT_USER": unquote(url.username or ""),
         "AMATO_DBT_PASSWORD": unquote(url.password or ""),
         "AMATO_DBT_DBNAME": _database(warehouse_url),
+        "PGOPTIONS": PG_OPTIONS,
     }
-    values["PGOPTIONS"] = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
     # libpq reads these by itself, so that sslmode and its files need no place in the profile.
     for name, given in parse_qs(url.query).items():
         if name.startswith("ssl"):

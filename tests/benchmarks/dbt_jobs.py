@@ -16,10 +16,9 @@ from pathlib import Path
 
 import psycopg
 
-from dags.stages.dbt_build import LAYERS, SETTINGS, build_layer
+from dags.stages.dbt_build import LAYERS, PG_OPTIONS, build_layer
 
-ALL_SETTINGS = {"role": "amato_transformer", **SETTINGS}
-OPTIONS = " ".join(f"-c {name}={value}" for name, value in ALL_SETTINGS.items())
+OPTIONS = f"-c role=amato_transformer {PG_OPTIONS}"
 
 
 def build(night: date, home: Path) -> None:

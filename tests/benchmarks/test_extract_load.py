@@ -1,7 +1,7 @@
 """How fast extract and load are, in ratios of one run: whole processes, proof included.
 
 The sizes are ``AMATO_BENCH_ITEMS`` (1.5 M) and ``AMATO_BENCH_VIEWS`` (800 k); ratios are
-held to their limits at these sizes only, memory at any. Every figure is the best of
+held to their limits from these sizes on, memory at any. Every figure is the best of
 ``AMATO_BENCH_REPEATS`` (2) runs and is kept in ``.local/bench/extract_load.json``.
 """
 
@@ -39,7 +39,7 @@ from tests.integration.elt.support import empty_warehouse, shared_source, shared
 ITEMS = int(os.environ.get("AMATO_BENCH_ITEMS", "1500000"))
 VIEWS = int(os.environ.get("AMATO_BENCH_VIEWS", "800000"))
 REPEATS = int(os.environ.get("AMATO_BENCH_REPEATS", "2"))
-FULL_SIZE = ITEMS == 1_500_000 and VIEWS == 800_000
+FULL_SIZE = ITEMS >= 1_500_000 and VIEWS >= 800_000
 TABLES = ("transaction_items", "page_views")
 FIRST_NIGHT = date(2026, 1, 1)
 # The limits of issue 4.

@@ -132,6 +132,7 @@ def test_the_gate_leaves_no_session_open(warehouse_url: str, tmp_path: Path) -> 
             others = conn.execute(
                 "select query from pg_stat_activity"
                 " where datname = current_database() and pid <> pg_backend_pid()"
+                " and backend_type = 'client backend'"
             ).fetchall()
     finally:
         gc.enable()
