@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from dags.stages.exports import NothingToExportError
 from dags.stages.gate import (
     GateStoppedError,
     NotValidatedError,
@@ -190,6 +191,57 @@ def test_the_task_logs_the_cause_first_and_publishes_for_who_started_the_run(
     assert query(
         warehouse_url, "select reason, published_by, dag_id, run_id, run_at from quality.overrides"
     ) == [(WHY.reason, "ada", "validate", "manual__1", WHY.run_at)]
+
+
+def test_no_task_by_itself_uses_a_night_that_is_not_published(
+    warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from dags.stages import datasets, models, validate
+
+    def warehouse(role: str) -> psycopg.Connection[Any]:
+        return psycopg.connect(warehouse_url, options=f"-c role={role} -c timezone=UTC")
+
+    for stage in (datasets, models, validate):
+        monkeypatch.setattr(stage, "warehouse", warehouse)
+    for stage, name in (
+        (datasets, "night_of_run"), (models, "night_of_run"), (models, "latest_night")
+    ):  # fmt: skip
+        monkeypatch.setattr(stage, name, lambda: NIGHT)
+    monkeypatch.setattr(models, "get_current_context", dict)
+    monkeypatch.setenv("AMATO_HOME", str(tmp_path))
+    tasks: list[tuple[Any, dict[str, Any]]] = [
+        (models.train_model, {"model": "kmeans", "always": True}),
+        (models.score_customers, {"model": "kmeans"}),
+        (models.write_master_report, {}),
+        (datasets.export_datasets, {}),
+    ]
+
+    def each_refuses(because: str) -> None:
+        for task, arguments in tasks:
+            with pytest.raises(AirflowFailException, match=f"1998-07-01 is stopped: {because}"):
+                task.function(**arguments)
+
+    make_marts(warehouse_url)
+    each_refuses("it was never validated. Run the DAG validate")
+    judge(warehouse_url, tmp_path)
+    with psycopg.connect(warehouse_url, options="-c role=amato_transformer") as conn:
+        note_build(conn, "marts", NIGHT)
+    each_refuses("the marts were built again .*: run validate with")
+    execute(warehouse_url, SPOIL)
+    judge(warehouse_url, tmp_path)
+    each_refuses("recency_score_in_range failed on marts.customer_rfm .*look at Data Docs")
+    assert not (tmp_path / "reports").exists() and not (tmp_path / "datasets").exists()
+
+    publish(warehouse_url, tmp_path)
+    (train, arguments), (score, model), *_ = tasks
+    assert train.function(**arguments)["state"] == "not_applicable"  # too few customers
+    assert score.function(**model)["state"] == "not_applicable"
+    models.write_master_report.function()
+    assert list((tmp_path / "reports" / "master").iterdir())
+    with pytest.raises(NothingToExportError):  # past the gate: these marts have no features
+        datasets.export_datasets.function()
 
 
 def test_a_warning_marks_what_is_made_from_the_night(warehouse_url: str, tmp_path: Path) -> None:
