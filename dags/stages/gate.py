@@ -26,6 +26,7 @@ from dags.stages.gate_records import (
     Verdict,
     forget_night,
     gravest_first,
+    has_published,
     keep_failing_rows,
     override_of,
     publish,
@@ -44,6 +45,7 @@ __all__ = [
     "GateResult",
     "GateStoppedError",
     "NotValidatedError",
+    "ReasonSpentError",
     "check_verdict",
     "enforce",
     "gx_url",
@@ -76,6 +78,10 @@ class GateStoppedError(RuntimeError):
 
 class NotValidatedError(GateStoppedError):
     """There is no verdict on the night's marts as they stand."""
+
+
+class ReasonSpentError(GateStoppedError):
+    """The run's reason has published the night before, and does not cover what is found now."""
 
 
 def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJECT) -> GateResult:
@@ -111,7 +117,7 @@ def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJEC
         make_offline(home / "data_docs")
         scores = scores_of(outcomes, {name: s.rows for name, s in standings.items()})
         record(conn, as_of, outcomes, scores)
-        override = override_of(conn, as_of, newest_build(conn, as_of))
+        override = override_of(conn, as_of, newest_build(conn, as_of), outcomes)
         result = GateResult(as_of, verdict_of(outcomes), outcomes, override)
         write_verdict_file(home, result, scores)
     for outcome in gravest_first(outcomes):
@@ -183,20 +189,29 @@ def recorded_result(conn: Connection[Any], as_of: date) -> GateResult:
             f"run validate with as_of {as_of}"
         )
     outcomes = tuple(Outcome(*row[1:]) for row in rows)
-    override = override_of(conn, as_of, rows[0][0])
+    override = override_of(conn, as_of, rows[0][0], outcomes)
     return GateResult(as_of, verdict_of(outcomes), outcomes, override)
 
 
 def publish_night(conn: Connection[Any], as_of: date, home: Path, override: Override) -> str:
     """Publish a stopped night all the same; returns the mark that everything made from it bears.
 
-    `conn` acts as ``amato_validator``.
+    `conn` acts as ``amato_validator``; no build begins until it is closed.
 
     Raises:
         NotValidatedError: the night was never validated, or its marts were built again since.
+        ReasonSpentError: the override's run has published the night before.
     """
+    hold_builds(conn)
     result = recorded_result(conn, as_of)
-    mark = publish(conn, as_of, override)
+    if has_published(conn, as_of, override):
+        finding = gravest_first(result.outcomes)[0].finding()
+        raise ReasonSpentError(
+            f"night {as_of} is stopped: {finding}. The reason of {override.run_id} "
+            f"({override.dag_id}) has published it once, and does not cover what was built or "
+            "found since: to publish it all the same, run validate with a reason in its form"
+        )
+    mark = publish(conn, as_of, override, result.outcomes)
     write_verdict_file(home, replace(result, override=override))
     return mark
 

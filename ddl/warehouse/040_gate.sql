@@ -74,16 +74,19 @@ create table quality.table_scores (
 );
 
 -- A stopped night that somebody has published all the same. It holds for the build that was
--- judged (null: none was on record); the run's own figures say who and when.
+-- judged (null: none was on record), and for the findings that stopped the night then; the run's
+-- own figures say who and when. A run publishes a night once.
 create table quality.overrides (
+    override_id bigint generated always as identity primary key,
     as_of date not null,
     build_id bigint,
+    findings text[] not null,
     reason text not null check (length(trim(reason)) >= 10),
     published_by text not null,
     dag_id text not null,
     run_id text not null,
     run_at timestamptz not null,
-    unique nulls not distinct (as_of, build_id)
+    unique (as_of, dag_id, run_id)
 );
 
 -- One row per night that was judged. published: models and reports may use it; mark: what

@@ -1,5 +1,6 @@
 """What becomes of a stopped night: its rows are kept, and somebody may publish it all the same."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +42,21 @@ def judge(url: str, home: Path, night: date = NIGHT) -> str:
 def publish(url: str, home: Path) -> str:
     with psycopg.connect(url, options="-c role=amato_validator") as conn:
         return publish_night(conn, NIGHT, home, WHY)
+
+
+def start_run(monkeypatch: pytest.MonkeyPatch, url: str, home: Path, run_id: str) -> None:
+    """Let the functions of the stage run as in a run that ada started."""
+    from dags.stages import validate
+
+    def warehouse(role: str) -> psycopg.Connection[Any]:
+        return psycopg.connect(url, options=f"-c role={role} -c timezone=UTC")
+
+    run = SimpleNamespace(
+        dag_id="validate", run_id=run_id, run_after=WHY.run_at, triggering_user_name="ada"
+    )
+    monkeypatch.setattr(validate, "warehouse", warehouse)
+    monkeypatch.setattr(validate, "get_current_context", lambda: {"dag_run": run})
+    monkeypatch.setenv("AMATO_HOME", str(home))
 
 
 def test_all_failing_rows_are_kept_with_their_keys(warehouse_url: str, tmp_path: Path) -> None:
@@ -156,15 +172,7 @@ def test_the_task_logs_the_cause_first_and_publishes_for_who_started_the_run(
 
     from dags.stages import validate
 
-    def warehouse(role: str) -> psycopg.Connection[Any]:
-        return psycopg.connect(warehouse_url, options=f"-c role={role} -c timezone=UTC")
-
-    run = SimpleNamespace(
-        dag_id="validate", run_id="manual__1", run_after=WHY.run_at, triggering_user_name="ada"
-    )
-    monkeypatch.setattr(validate, "warehouse", warehouse)
-    monkeypatch.setattr(validate, "get_current_context", lambda: {"dag_run": run})
-    monkeypatch.setenv("AMATO_HOME", str(tmp_path))
+    start_run(monkeypatch, warehouse_url, tmp_path, "manual__1")
     make_marts(warehouse_url)
     with pytest.raises(AirflowFailException, match="never validated"):
         validate.require_passed(NIGHT)
@@ -191,6 +199,76 @@ def test_the_task_logs_the_cause_first_and_publishes_for_who_started_the_run(
     assert query(
         warehouse_url, "select reason, published_by, dag_id, run_id, run_at from quality.overrides"
     ) == [(WHY.reason, "ada", "validate", "manual__1", WHY.run_at)]
+
+
+def test_an_override_covers_what_it_was_given_for_and_nothing_else(
+    warehouse_url: str, tmp_path: Path
+) -> None:
+    def passes() -> bool:
+        judge(warehouse_url, tmp_path)
+        (published,) = query(warehouse_url, "select published from quality.verdicts")
+        told = read_verdict(tmp_path, NIGHT)
+        assert told is not None and published == (told["override"] is not None,)
+        with psycopg.connect(warehouse_url, options="-c role=amato_reader") as conn:
+            try:
+                return check_verdict(conn, NIGHT).override == WHY
+            except GateStoppedError as error:
+                assert "frequency_is_known failed" in str(error)
+                return False
+
+    make_marts(warehouse_url)
+    execute(warehouse_url, SPOIL)
+    judge(warehouse_url, tmp_path)
+    publish(warehouse_url, tmp_path)
+    assert passes()
+    execute(warehouse_url, "update marts.customer_rfm set recency_score = 2")
+    assert passes()  # less is wrong than was published
+    execute(warehouse_url, "update marts.customer_rfm set frequency = null where frequency = 2")
+    assert not passes()
+    execute(warehouse_url, "update marts.customer_rfm set frequency = 2 where frequency is null")
+    assert passes()
+    # What could not be evaluated was not looked at: what it finds later is new.
+    execute(warehouse_url, "alter table marts.fct_orders rename to hidden")
+    judge(warehouse_url, tmp_path)
+    with psycopg.connect(warehouse_url, options="-c role=amato_validator") as conn:
+        publish_night(conn, NIGHT, tmp_path, replace(WHY, run_id="manual__2"))
+    execute(warehouse_url, "alter table marts.hidden rename to fct_orders")
+    execute(warehouse_url, "update marts.customer_rfm set frequency = 3 where frequency = 2")
+    assert judge(warehouse_url, tmp_path) == "failed"
+    with (
+        psycopg.connect(warehouse_url, options="-c role=amato_reader") as conn,
+        pytest.raises(GateStoppedError, match="frequency_adds_up_to_orders failed"),
+    ):
+        check_verdict(conn, NIGHT)
+
+
+def test_the_reason_of_a_run_publishes_once(
+    warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from dags.stages import validate
+
+    make_marts(warehouse_url)
+    execute(warehouse_url, SPOIL)
+    judge(warehouse_url, tmp_path)
+    start_run(monkeypatch, warehouse_url, tmp_path, "manual__1")
+    validate.publish_if_stopped(NIGHT, WHY.reason)
+    validate.publish_if_stopped(NIGHT, WHY.reason)  # cleared: it holds already
+    validate.require_passed(NIGHT)
+    with psycopg.connect(warehouse_url, options="-c role=amato_transformer") as conn:
+        note_build(conn, "marts", NIGHT)
+    judge(warehouse_url, tmp_path)
+    spent = "night 1998-07-01 is stopped: recency_score_in_range .* manual__1 .* published it once"
+    with pytest.raises(AirflowFailException, match=spent):
+        validate.publish_if_stopped(NIGHT, WHY.reason)
+    with pytest.raises(AirflowFailException, match="recency_score_in_range failed"):
+        validate.require_passed(NIGHT)
+    start_run(monkeypatch, warehouse_url, tmp_path, "manual__2")
+    validate.publish_if_stopped(NIGHT, WHY.reason)
+    validate.require_passed(NIGHT)
+    assert query(warehouse_url, "select run_id from quality.overrides order by 1") == [
+        ("manual__1",), ("manual__2",)]  # fmt: skip
 
 
 def test_no_task_by_itself_uses_a_night_that_is_not_published(
