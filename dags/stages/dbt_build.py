@@ -37,7 +37,7 @@ from dags.stages.dbt_results import (
     write_results,
 )
 from dags.stages.dbt_state import LAYERS, PROJECT_NAME, Layer, begin, finish, state_folder
-from dags.stages.gate import verdict_file
+from dags.stages.gate import write_unjudged_file
 from dags.stages.gate_builds import BUILD_LOCK, note_build
 from report_pages.files import replace_file
 
@@ -100,7 +100,7 @@ def build_layer(
     """
     with _lock(warehouse_url) as conn:
         note_build(conn, layer, as_of)
-        verdict_file(home, as_of).unlink(missing_ok=True)
+        write_unjudged_file(home, as_of)
         digest = project_digest(project)
         selection, proven = begin(layer, as_of, home, conn, digest)
         arguments = ["build", "--indirect-selection", "buildable", "--select"]

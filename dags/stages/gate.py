@@ -35,6 +35,7 @@ from dags.stages.gate_records import (
 )
 from dags.stages.gate_scores import Score, scores_of
 from dags.stages.gate_suites import CHECKPOINT, PROJECT, Suite, read_suites
+from dags.stages.run_pages import read_verdict
 from report_pages.files import replace_file
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ __all__ = [
     "validation_page",
     "verdict_file",
     "verdict_of",
+    "write_unjudged_file",
     "write_verdict_file",
 ]
 
@@ -108,7 +110,7 @@ def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJEC
     with psycopg.connect(warehouse_url, options=_options(as_of), autocommit=True) as conn:
         hold_builds(conn)
         forget_night(conn, as_of)
-        verdict_file(home, as_of).unlink(missing_ok=True)
+        write_unjudged_file(home, as_of)
         suites = read_suites(project)
         watched = [table for suite in suites.values() for table in suite.tables]
         standings = measure(conn, as_of, watched)
@@ -301,14 +303,19 @@ def gx_url(warehouse_url: str, as_of: date) -> str:
     return f"postgresql+psycopg2://{user}:{password}@{host}{parts.path}?{urlencode(query)}"
 
 
+def write_unjudged_file(home: Path, as_of: date) -> None:
+    """Tell the pages of the UI that the night is not judged as it stands."""
+    content = {"as_of": as_of.isoformat(), "verdict": None}
+    replace_file(verdict_file(home, as_of), json.dumps(content) + "\n")
+
+
 def write_verdict_file(home: Path, result: GateResult, scores: list[Score] | None = None) -> None:
     """Tell the pages of the UI how the night was judged; without `scores` they stay as they are.
 
     It is written whole, so that a reader sees the old or the new one.
     """
-    path = verdict_file(home, result.as_of)
     if scores is None:
-        told = json.loads(path.read_text(encoding="utf-8"))["scores"]
+        told = (read_verdict(home, result.as_of) or {}).get("scores", [])
     else:
         told = [asdict(score) for score in scores]
     found = gravest_first(result.outcomes)
@@ -332,4 +339,5 @@ def write_verdict_file(home: Path, result: GateResult, scores: list[Score] | Non
             for outcome in found
         ],
     }
-    replace_file(path, json.dumps(content, indent=2, default=str) + "\n")
+    text = json.dumps(content, indent=2, default=str) + "\n"
+    replace_file(verdict_file(home, result.as_of), text)

@@ -14,7 +14,9 @@ BUILD_LOCK = "hashtextextended('amato.dbt', 0)"
 
 def note_build(conn: Connection[Any], layer: str, as_of: date) -> None:
     """Record that a dbt run of a layer begins; the verdict on its night is void from then on."""
-    conn.execute("insert into quality.builds (as_of, layer) values (%s, %s)", (as_of, layer))
+    with conn.transaction():
+        conn.execute("insert into quality.builds (as_of, layer) values (%s, %s)", (as_of, layer))
+        conn.execute("select quality.void_verdict(%s)", (as_of,))
 
 
 def newest_build(conn: Connection[Any], as_of: date) -> int | None:

@@ -55,11 +55,12 @@ def gravest_first(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 
 def forget_night(conn: Connection[Any], as_of: date) -> None:
-    """Drop what an earlier judgement of the night left: a run that breaks off leaves none."""
+    """Drop what an earlier judgement of the night left: one that breaks off lets nothing pass."""
     with conn.transaction():
         conn.execute(_LOCK)
-        for table in ("validation_results", "table_scores", "verdicts"):
+        for table in ("validation_results", "table_scores"):
             conn.execute(f"delete from quality.{table} where as_of = %s".encode(), (as_of,))
+        conn.execute("select quality.void_verdict(%s)", (as_of,))
         forget_rows(conn, as_of)
 
 

@@ -1,7 +1,7 @@
 """What becomes of a stopped night: its rows are kept, and somebody may publish it all the same."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from dags.stages import extract_load
 from dags.stages.exports import NothingToExportError
 from dags.stages.gate import (
     GateStoppedError,
@@ -16,11 +17,14 @@ from dags.stages.gate import (
     check_verdict,
     publish_night,
     run_gate,
+    write_unjudged_file,
 )
 from dags.stages.gate_builds import note_build
 from dags.stages.gate_records import Override
-from dags.stages.run_pages import read_verdict, stopped_night
+from dags.stages.run_pages import newest_verdict, read_verdict
 from ml.standing import night_mark
+from plugins.amato_pages.markup import reports_page
+from plugins.amato_pages.reports import list_reports
 from tests.integration.dbt_support import query
 from tests.integration.gate_support import NIGHT, execute, make_marts, make_project
 
@@ -133,7 +137,6 @@ def test_a_stopped_night_can_be_published_with_a_reason_until_it_is_built_again(
     reader = "-c role=amato_reader"
     with psycopg.connect(warehouse_url, options=reader) as conn, pytest.raises(GateStoppedError):
         check_verdict(conn, NIGHT)
-    assert stopped_night(tmp_path) is not None
 
     mark = publish(warehouse_url, tmp_path)
     assert mark.startswith(
@@ -144,7 +147,6 @@ def test_a_stopped_night_can_be_published_with_a_reason_until_it_is_built_again(
         assert check_verdict(conn, NIGHT).override == WHY
     with psycopg.connect(warehouse_url, options="-c role=amato_scientist") as conn:
         assert night_mark(conn, NIGHT) == mark
-    assert stopped_night(tmp_path) is None
     told = read_verdict(tmp_path, NIGHT)
     assert told is not None and told["override"]["reason"] == WHY.reason
 
@@ -154,6 +156,8 @@ def test_a_stopped_night_can_be_published_with_a_reason_until_it_is_built_again(
         assert check_verdict(conn, NIGHT).override == WHY
     with psycopg.connect(warehouse_url, options="-c role=amato_transformer") as conn:
         note_build(conn, "marts", NIGHT)
+    with psycopg.connect(warehouse_url, options="-c role=amato_scientist") as conn:
+        assert night_mark(conn, NIGHT) is None
     with psycopg.connect(warehouse_url, options=reader) as conn, pytest.raises(NotValidatedError):
         check_verdict(conn, NIGHT)
     with pytest.raises(NotValidatedError):
@@ -334,34 +338,73 @@ def test_a_warning_marks_what_is_made_from_the_night(warehouse_url: str, tmp_pat
     )
 
 
-def test_predictions_are_stale_while_a_newer_night_is_stopped(
-    warehouse_url: str, tmp_path: Path
+def test_predictions_are_stale_unless_the_newest_night_is_published_and_scored(
+    warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The view and the page say the same at every step of a night."""
+    before = NIGHT - timedelta(days=1)
+    mend = "update marts.customer_rfm set rfm_segment = 'Lost', recency_score = frequency_score"
+
+    def score(night: date) -> None:
+        execute(
+            warehouse_url,
+            "insert into ml.model_runs (model, as_of, kind, state, seconds)"
+            f" values ('kmeans', '{night}', 'infer', 'success', 1)",
+        )
+        report = tmp_path / "reports" / "customer_segmentation" / f"kmeans_{night}_v1.html"
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.touch()
+
+    def expect(predicted: date, because: str | None) -> None:
+        ((night, stale, why),) = query(
+            warehouse_url,
+            "select predictions_as_of, is_stale, stale_because from ml.predictions_standing",
+        )
+        assert (night, stale) == (predicted, because is not None)
+        reports = list_reports(tmp_path / "reports")
+        page = reports_page("/", reports, newest_verdict(tmp_path))
+        assert ("Stale" in page) is stale
+        if because is not None:
+            assert because in why and because in page
+            assert f"still those of {predicted} (kmeans)" in page
+
     make_marts(warehouse_url)
-    execute(
-        warehouse_url,
-        "insert into ml.model_runs (model, as_of, kind, state, seconds)"
-        " values ('kmeans', '1998-06-30', 'infer', 'success', 1)",
-    )
-    execute(
-        warehouse_url,
-        "insert into quality.verdicts (as_of, verdict, published)"
-        " values ('1998-06-30', 'passed', true)",
-    )
-    standing = (
-        "select model, predictions_as_of, is_stale, stale_because from ml.predictions_standing"
-    )
-    before = date(1998, 6, 30)
-    assert query(warehouse_url, standing) == [("kmeans", before, False, None)]
+    execute(warehouse_url, f"update marts.customer_rfm set as_of = '{before}'")
+    assert judge(warehouse_url, tmp_path, before) == "passed"
+    score(before)
+    expect(before, None)
+
+    # The night begins: nothing is known of it yet.
+    monkeypatch.setattr(extract_load, "run_as_of", lambda: NIGHT)
+    monkeypatch.setattr(extract_load, "warehouse", lambda role: psycopg.connect(warehouse_url))
+    monkeypatch.setenv("AMATO_HOME", str(tmp_path))
+    extract_load.open_night.function()
+    expect(before, "has not judged it as it stands")
+    execute(warehouse_url, f"update marts.customer_rfm set as_of = '{NIGHT}'")
     execute(warehouse_url, SPOIL)
     judge(warehouse_url, tmp_path)
-    ((_, night, stale, because),) = query(warehouse_url, standing)
-    assert (night, stale) == (before, True)
-    assert because.endswith("e.g. customer_id=C01, recency_score=9)")
+    expect(before, "recency_score_in_range failed on marts.customer_rfm")
+    # Judging it again breaks off half-way.
+    with pytest.raises(FileNotFoundError):
+        run_gate(NIGHT, tmp_path, warehouse_url, tmp_path / "not_there")
+    expect(before, "has not judged it as it stands")
+
+    execute(warehouse_url, mend)
+    execute(warehouse_url, "update marts.customer_rfm set rfm_score = recency_score::text ||"
+                           " frequency_score::text || monetary_score::text")  # fmt: skip
+    assert judge(warehouse_url, tmp_path) == "passed"
+    expect(before, "not scored yet")
+    extract_load.open_night.function()  # cleared: the marts are still those that were judged
+    expect(before, "not scored yet")
+    score(NIGHT)
+    expect(NIGHT, None)
+
+    with psycopg.connect(warehouse_url, options="-c role=amato_transformer") as conn:
+        note_build(conn, "marts", NIGHT)
+    write_unjudged_file(tmp_path, NIGHT)
+    expect(NIGHT, "has not judged it as it stands")
+    execute(warehouse_url, SPOIL)
+    judge(warehouse_url, tmp_path)
+    expect(NIGHT, "recency_score_in_range failed on marts.customer_rfm")
     publish(warehouse_url, tmp_path)
-    execute(
-        warehouse_url,
-        "insert into ml.model_runs (model, as_of, kind, state, seconds)"
-        f" values ('kmeans', '{NIGHT}', 'infer', 'success', 1)",
-    )
-    assert query(warehouse_url, standing) == [("kmeans", NIGHT, False, None)]
+    expect(NIGHT, None)
