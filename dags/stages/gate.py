@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dags.stages.gate_builds import hold_builds, newest_build
+from dags.stages.gate_builds import hold_builds, newest_build, written_when_over
 from dags.stages.gate_figures import Standing, measure
 from dags.stages.gate_outcomes import Outcome, outcomes_of
 from dags.stages.gate_records import (
@@ -186,9 +186,12 @@ def recorded_result(conn: Connection[Any], as_of: date) -> GateResult:
             f"as_of {as_of} first."
         )
     if rows[0][0] != newest_build(conn, as_of):
+        remedy = f"run validate with as_of {as_of}"
+        if written_when_over(conn, as_of):
+            remedy = "a night that is over is not judged again; use the newest one"
         raise NotValidatedError(
             f"night {as_of} is stopped: the marts were built again after they were validated: "
-            f"run validate with as_of {as_of}"
+            f"{remedy}"
         )
     outcomes = tuple(Outcome(*row[1:]) for row in rows)
     override = override_of(conn, as_of, rows[0][0], outcomes)

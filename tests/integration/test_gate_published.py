@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from dags.stages import extract_load
+from dags.stages.dbt_build import build_past_night
 from dags.stages.exports import NothingToExportError
 from dags.stages.gate import (
     GateStoppedError,
@@ -25,7 +26,7 @@ from dags.stages.run_pages import newest_verdict, read_verdict
 from ml.standing import night_mark
 from plugins.amato_pages.markup import reports_page
 from plugins.amato_pages.reports import list_reports
-from tests.integration.dbt_support import query
+from tests.integration.dbt_support import fill_raw, query
 from tests.integration.gate_support import NIGHT, execute, make_marts, make_project
 
 SPOIL = "update marts.customer_rfm set rfm_segment = 'Whale', recency_score = 9"
@@ -203,6 +204,24 @@ def test_the_task_logs_the_cause_first_and_publishes_for_who_started_the_run(
     assert query(
         warehouse_url, "select reason, published_by, dag_id, run_id, run_at from quality.overrides"
     ) == [(WHY.reason, "ada", "validate", "manual__1", WHY.run_at)]
+
+
+def test_a_night_that_is_over_is_not_published_once_it_is_written_again(
+    warehouse_url: str, tmp_path: Path
+) -> None:
+    make_marts(warehouse_url)
+    fill_raw(warehouse_url)
+    later = NIGHT + timedelta(days=1)
+    assert judge(warehouse_url, tmp_path) == "passed"
+    execute(warehouse_url, f"update marts.customer_rfm set as_of = '{later}'")
+    assert judge(warehouse_url, tmp_path, later) == "passed"
+    build_past_night(NIGHT, tmp_path, warehouse_url)
+    with psycopg.connect(warehouse_url, options="-c role=amato_reader") as conn:
+        with pytest.raises(NotValidatedError, match=r"built again .* that is over is not judged"):
+            check_verdict(conn, NIGHT)
+        assert check_verdict(conn, later).verdict == "passed"
+    assert query(warehouse_url, "select as_of from quality.verdicts where published") == [(later,)]
+    assert read_verdict(tmp_path, NIGHT) is None
 
 
 def test_an_override_covers_what_it_was_given_for_and_nothing_else(
