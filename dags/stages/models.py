@@ -1,7 +1,7 @@
 """The train_models and batch_inference stages: each model trains and scores by itself.
 
-Every task that reads the marts asks for the gate's verdict itself: one that is cleared alone, or a
-DAG that is started by hand, comes by no other.
+Every task that uses a night asks for the gate's verdict itself: where it is cleared alone, or its
+DAG is started by hand, nothing before it did.
 """
 
 from __future__ import annotations

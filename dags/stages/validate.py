@@ -111,7 +111,7 @@ def publish_if_stopped(as_of: date, reason: str) -> None:
             except ReasonSpentError as spent:
                 raise AirflowFailException(str(spent)) from error
         else:
-            log.info("night %s was not stopped: the reason to publish it is not needed", as_of)
+            log.info("night %s passes already: the reason to publish it is not needed", as_of)
 
 
 @task_group
