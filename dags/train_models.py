@@ -2,13 +2,15 @@
 
 **Purpose.** Train every model now. `nightly` trains on Mondays, or where a model has no champion.
 
-**Inputs.** `marts.fct_orders`, `marts.dim_customers`, strictly before `as_of` less the inference
-window.
+**Inputs.** `marts.fct_orders`, `marts.dim_customers` of the newest night, if it is published;
+strictly before `as_of` less the inference window.
 
 **Outputs.** Artefacts with their hashes, `ml.model_versions`, `ml.model_runs`, `ml.model_metrics`.
 
-**Triage.** Each model is a mapped task of its own, named in the grid; one that fails stops no
-other and leaves its champion in place. Too little data is `not_applicable`, which is no failure.
+**Triage.** A night that the gate did not pass, or that was built again since, trains nothing: the
+log says why, and what to do. Each model is a mapped task of its own, named in the grid; one that
+fails stops no other and leaves its champion in place. Too little data is `not_applicable`, which is
+no failure.
 """
 
 from airflow.sdk import DAG

@@ -2,7 +2,8 @@
 
 **Purpose.** Build the marts of the latest night again, by hand. `nightly` does the same every
 night. The marts never go back: for an older night, only those that keep every night get it
-(`customer_rfm_history`, `customer_features`, `data_quality_summary`), as it was known then.
+(`customer_rfm_history`, `customer_features`, `data_quality_summary`), as it was known then; the
+gate's verdict on it is void from then on, and the gate learns from it no more.
 
 **Inputs.** `raw_*` as it was known on the night of `as_of`.
 

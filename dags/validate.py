@@ -12,8 +12,8 @@ the Data Docs show it in context, and `quality.failing_rows` has every row. A re
 show a newer one.
 
 To publish a stopped night, start this DAG with a reason in its form: who gave it, the reason and
-the run are recorded in `quality.overrides` and shown on every report made from the night. A later
-dbt build of the night voids it.
+the run are recorded in `quality.overrides` and shown on every report made from the night. It covers
+what stops the night then; what is built or found later takes a new run with a reason of its own.
 """
 
 from airflow.sdk import DAG

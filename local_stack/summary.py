@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -13,6 +12,7 @@ from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
+from dags.stages import run_pages
 from local_stack.airflow_api import RunState
 
 LAYERS = {
@@ -78,13 +78,9 @@ def count_rows(conn: psycopg.Connection[Any]) -> dict[str, dict[str, int]]:
 
 
 def read_verdict(home: Path, as_of: date) -> str:
-    """The gate's verdict on the night's marts as they stand, and how many expectations hold.
-
-    The gate leaves it under AMATO_HOME, and a dbt build that begins later takes it away.
-    """
-    try:
-        verdict = json.loads((home / "verdicts" / f"{as_of}.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    """The gate's verdict on the night's marts as they stand, and how many expectations hold."""
+    verdict = run_pages.read_verdict(home, as_of)
+    if verdict is None:
         return "not validated"
     applicable = verdict["expectations"] - verdict["not_applicable"]
     held = applicable - len(verdict["findings"])

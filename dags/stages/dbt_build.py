@@ -37,8 +37,8 @@ from dags.stages.dbt_results import (
     write_results,
 )
 from dags.stages.dbt_state import LAYERS, PROJECT_NAME, Layer, begin, finish, state_folder
-from dags.stages.gate import verdict_file
-from dags.stages.gate_builds import BUILD_LOCK, note_build
+from dags.stages.gate import write_unjudged_file
+from dags.stages.gate_builds import BUILD_LOCK, PAST, note_build
 from report_pages.files import replace_file
 
 __all__ = [
@@ -101,7 +101,7 @@ def build_layer(
     """
     with _lock(warehouse_url) as conn:
         note_build(conn, layer, as_of)
-        verdict_file(home, as_of).unlink(missing_ok=True)
+        write_unjudged_file(home, as_of)
         digest = project_digest(project)
         selection, proven = begin(layer, as_of, home, conn, digest)
         arguments = ["build", "--indirect-selection", "buildable", "--select"]
@@ -131,13 +131,16 @@ def build_past_night(
 
     Everything that these tables are made of is built again as it was known on that night, in
     the schemas ``past_*``, which are empty before and after: the marts go on showing the newest
-    night. The results are in ``quality.dbt_run_results`` under the layer ``past``.
+    night. The results are in ``quality.dbt_run_results`` under the layer ``past``. The verdict on
+    the night is void from then on: the gate judges the newest night only.
 
     Raises:
         DbtFailedError: a model or test failed, or dbt could not start.
         DbtConnectionLostError: as above, and the cause is a lost connection.
     """
     with _lock(warehouse_url) as conn:
+        note_build(conn, PAST, as_of)
+        write_unjudged_file(home, as_of)
         _empty_past_schemas(conn)
         try:
             arguments = ["build", "--indirect-selection", "cautious", "--select", PAST_NIGHT]
@@ -146,7 +149,7 @@ def build_past_night(
         finally:
             _empty_past_schemas(conn)
         results = [to_result(item) for item in run.results if is_ours(item)] if run else []
-        write_results(conn, "past", as_of, results, replace=True)
+        write_results(conn, PAST, as_of, results, replace=True)
     failed = failure(f"past night {as_of}", results, error)
     if failed:
         raise failed

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Param, TriggerRule, get_current_context, task, task_group
 
-from dags.stages.common import run_as_of, table_asset
+from dags.stages.common import run_as_of, shared_home, table_asset
 from dags.stages.connections import CONNECTION_OF_SYSTEM, SOURCES, warehouse
 from elt.specs import BY_NAME, LARGEST_FIRST, SPECS
 
@@ -51,10 +52,14 @@ def load_params() -> dict[str, Param]:
 @task(trigger_rule=TriggerRule.NONE_FAILED)  # in a demo, days of source life may be skipped
 def open_night() -> dict[str, Any]:
     """Open the night: one upper bound for all tables, and the batch that may load them."""
+    from dags.stages.gate import verdict_file, write_unjudged_file
     from elt.nights import open_night as open_the_night
 
     with warehouse("amato_loader") as conn:
         night = open_the_night(conn, run_as_of())
+    home = Path(shared_home())
+    if not verdict_file(home, night.as_of).exists():  # a night opened again is as it was judged
+        write_unjudged_file(home, night.as_of)
     log.info("night %s, batch %s", night.as_of, night.batch_id)
     return night.as_json()
 

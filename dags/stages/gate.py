@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dags.stages.gate_builds import hold_builds, newest_build
+from dags.stages.gate_builds import hold_builds, newest_build, written_when_over
 from dags.stages.gate_figures import Standing, measure
 from dags.stages.gate_outcomes import Outcome, outcomes_of
 from dags.stages.gate_records import (
@@ -26,6 +26,7 @@ from dags.stages.gate_records import (
     Verdict,
     forget_night,
     gravest_first,
+    has_published,
     keep_failing_rows,
     override_of,
     publish,
@@ -34,6 +35,7 @@ from dags.stages.gate_records import (
 )
 from dags.stages.gate_scores import Score, scores_of
 from dags.stages.gate_suites import CHECKPOINT, PROJECT, Suite, read_suites
+from dags.stages.run_pages import read_verdict
 from report_pages.files import replace_file
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ __all__ = [
     "GateResult",
     "GateStoppedError",
     "NotValidatedError",
+    "ReasonSpentError",
     "check_verdict",
     "enforce",
     "gx_url",
@@ -53,6 +56,7 @@ __all__ = [
     "validation_page",
     "verdict_file",
     "verdict_of",
+    "write_unjudged_file",
     "write_verdict_file",
 ]
 
@@ -76,6 +80,10 @@ class GateStoppedError(RuntimeError):
 
 class NotValidatedError(GateStoppedError):
     """There is no verdict on the night's marts as they stand."""
+
+
+class ReasonSpentError(GateStoppedError):
+    """The run's reason has published the night before, and does not cover what is found now."""
 
 
 def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJECT) -> GateResult:
@@ -102,7 +110,7 @@ def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJEC
     with psycopg.connect(warehouse_url, options=_options(as_of), autocommit=True) as conn:
         hold_builds(conn)
         forget_night(conn, as_of)
-        verdict_file(home, as_of).unlink(missing_ok=True)
+        write_unjudged_file(home, as_of)
         suites = read_suites(project)
         watched = [table for suite in suites.values() for table in suite.tables]
         standings = measure(conn, as_of, watched)
@@ -111,7 +119,7 @@ def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJEC
         make_offline(home / "data_docs")
         scores = scores_of(outcomes, {name: s.rows for name, s in standings.items()})
         record(conn, as_of, outcomes, scores)
-        override = override_of(conn, as_of, newest_build(conn, as_of))
+        override = override_of(conn, as_of, newest_build(conn, as_of), outcomes)
         result = GateResult(as_of, verdict_of(outcomes), outcomes, override)
         write_verdict_file(home, result, scores)
     for outcome in gravest_first(outcomes):
@@ -178,25 +186,37 @@ def recorded_result(conn: Connection[Any], as_of: date) -> GateResult:
             f"as_of {as_of} first."
         )
     if rows[0][0] != newest_build(conn, as_of):
+        remedy = f"run validate with as_of {as_of}"
+        if written_when_over(conn, as_of):
+            remedy = "a night that is over is not judged again; use the newest one"
         raise NotValidatedError(
             f"night {as_of} is stopped: the marts were built again after they were validated: "
-            f"run validate with as_of {as_of}"
+            f"{remedy}"
         )
     outcomes = tuple(Outcome(*row[1:]) for row in rows)
-    override = override_of(conn, as_of, rows[0][0])
+    override = override_of(conn, as_of, rows[0][0], outcomes)
     return GateResult(as_of, verdict_of(outcomes), outcomes, override)
 
 
 def publish_night(conn: Connection[Any], as_of: date, home: Path, override: Override) -> str:
     """Publish a stopped night all the same; returns the mark that everything made from it bears.
 
-    `conn` acts as ``amato_validator``.
+    `conn` acts as ``amato_validator``; no build begins until it is closed.
 
     Raises:
         NotValidatedError: the night was never validated, or its marts were built again since.
+        ReasonSpentError: the override's run has published the night before.
     """
+    hold_builds(conn)
     result = recorded_result(conn, as_of)
-    mark = publish(conn, as_of, override)
+    if has_published(conn, as_of, override):
+        finding = gravest_first(result.outcomes)[0].finding()
+        raise ReasonSpentError(
+            f"night {as_of} is stopped: {finding}. The reason of {override.run_id} "
+            f"({override.dag_id}) has published it once, and does not cover what was built or "
+            "found since: to publish it all the same, run validate with a reason in its form"
+        )
+    mark = publish(conn, as_of, override, result.outcomes)
     write_verdict_file(home, replace(result, override=override))
     return mark
 
@@ -286,14 +306,19 @@ def gx_url(warehouse_url: str, as_of: date) -> str:
     return f"postgresql+psycopg2://{user}:{password}@{host}{parts.path}?{urlencode(query)}"
 
 
+def write_unjudged_file(home: Path, as_of: date) -> None:
+    """Tell the pages of the UI that the night is not judged as it stands."""
+    content = {"as_of": as_of.isoformat(), "verdict": None}
+    replace_file(verdict_file(home, as_of), json.dumps(content) + "\n")
+
+
 def write_verdict_file(home: Path, result: GateResult, scores: list[Score] | None = None) -> None:
     """Tell the pages of the UI how the night was judged; without `scores` they stay as they are.
 
     It is written whole, so that a reader sees the old or the new one.
     """
-    path = verdict_file(home, result.as_of)
     if scores is None:
-        told = json.loads(path.read_text(encoding="utf-8"))["scores"]
+        told = (read_verdict(home, result.as_of) or {}).get("scores", [])
     else:
         told = [asdict(score) for score in scores]
     found = gravest_first(result.outcomes)
@@ -317,4 +342,5 @@ def write_verdict_file(home: Path, result: GateResult, scores: list[Score] | Non
             for outcome in found
         ],
     }
-    replace_file(path, json.dumps(content, indent=2, default=str) + "\n")
+    text = json.dumps(content, indent=2, default=str) + "\n"
+    replace_file(verdict_file(home, result.as_of), text)

@@ -55,11 +55,12 @@ def gravest_first(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 
 def forget_night(conn: Connection[Any], as_of: date) -> None:
-    """Drop what an earlier judgement of the night left: a run that breaks off leaves none."""
+    """Drop what an earlier judgement of the night left: one that breaks off lets nothing pass."""
     with conn.transaction():
         conn.execute(_LOCK)
-        for table in ("validation_results", "table_scores", "verdicts"):
+        for table in ("validation_results", "table_scores"):
             conn.execute(f"delete from quality.{table} where as_of = %s".encode(), (as_of,))
+        conn.execute("select quality.void_verdict(%s)", (as_of,))
         forget_rows(conn, as_of)
 
 
@@ -111,22 +112,31 @@ def record(
         _record_verdict(conn, as_of, build, outcomes, scores[-1].score if scores else None)
 
 
-def publish(conn: Connection[Any], as_of: date, override: Override) -> str:
+def stopping_findings(outcomes: Iterable[Outcome]) -> list[str]:
+    """What stops the night, each as an override names it.
+
+    What failed is told from what could not be evaluated: who publishes the latter has not seen
+    what it may find.
+    """
+    return sorted({f"{o.suite}, {o.table}, {o.name}: {o.state}" for o in outcomes if o.stops})
+
+
+def publish(
+    conn: Connection[Any], as_of: date, override: Override, outcomes: Iterable[Outcome]
+) -> str:
     """Record that a stopped night is published all the same; returns its mark.
 
-    It holds for the build of the marts that was judged: one that begins later voids it.
+    It holds for the build of the marts that was judged, and for what stops the night now.
     """
     with conn.transaction():
         conn.execute(_LOCK)
         conn.execute(
             "insert into quality.overrides"
-            " (as_of, build_id, reason, published_by, dag_id, run_id, run_at)"
-            " select as_of, build_id, %s, %s, %s, %s, %s from quality.verdicts where as_of = %s"
-            " on conflict (as_of, build_id) do update set reason = excluded.reason,"
-            " published_by = excluded.published_by, dag_id = excluded.dag_id,"
-            " run_id = excluded.run_id, run_at = excluded.run_at",
-            (override.reason, override.published_by, override.dag_id, override.run_id,
-             override.run_at, as_of),
+            " (as_of, build_id, findings, reason, published_by, dag_id, run_id, run_at)"
+            " select as_of, build_id, %s, %s, %s, %s, %s, %s from quality.verdicts"
+            " where as_of = %s",
+            (stopping_findings(outcomes), override.reason, override.published_by,
+             override.dag_id, override.run_id, override.run_at, as_of),
         )  # fmt: skip
         row = conn.execute(
             "select finding from quality.verdicts where as_of = %s", (as_of,)
@@ -139,12 +149,27 @@ def publish(conn: Connection[Any], as_of: date, override: Override) -> str:
     return mark
 
 
-def override_of(conn: Connection[Any], as_of: date, build: int | None) -> Override | None:
-    """Who published the night as it was built, or None."""
+def has_published(conn: Connection[Any], as_of: date, override: Override) -> bool:
+    """Whether the run has published the night before, whatever has become of it since."""
+    row = conn.execute(
+        "select from quality.overrides where as_of = %s and dag_id = %s and run_id = %s",
+        (as_of, override.dag_id, override.run_id),
+    ).fetchone()
+    return row is not None
+
+
+def override_of(
+    conn: Connection[Any], as_of: date, build: int | None, outcomes: Iterable[Outcome]
+) -> Override | None:
+    """Who published the night as it was built, knowing all that stops it; None if nobody."""
+    stopping = stopping_findings(outcomes)
+    if not stopping:
+        return None
     row = conn.execute(
         "select reason, published_by, dag_id, run_id, run_at from quality.overrides"
-        " where as_of = %s and build_id is not distinct from %s",
-        (as_of, build),
+        " where as_of = %s and build_id is not distinct from %s and findings @> %s::text[]"
+        " order by override_id desc limit 1",
+        (as_of, build, stopping),
     ).fetchone()
     return Override(*row) if row else None
 
@@ -169,7 +194,7 @@ def _record_verdict(
     found = gravest_first(o for o in outcomes if o.stops or o.severity != "info")
     finding = found[0].finding() if found else None
     stopped = verdict in ("failed", "error")
-    override = override_of(conn, as_of, build) if stopped else None
+    override = override_of(conn, as_of, build, outcomes)
     mark = None
     if override:
         mark = override_mark(override, finding)

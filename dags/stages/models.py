@@ -1,4 +1,8 @@
-"""The train_models and batch_inference stages: each model trains and scores by itself."""
+"""The train_models and batch_inference stages: each model trains and scores by itself.
+
+Every task that uses a night asks for the gate's verdict itself: where it is cleared alone, or its
+DAG is started by hand, nothing before it did.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,7 @@ def train_model(model: str, always: bool) -> dict[str, Any]:
 
     get_current_context()["model"] = model  # type: ignore[typeddict-unknown-key]
     as_of = latest_night()
+    require_passed(as_of)
     with warehouse("amato_scientist") as conn:
         champion = champion_version(conn, model)
         if champion is not None and not always and as_of.weekday() != MONDAY:
@@ -57,8 +62,10 @@ def score_customers(model: str) -> dict[str, Any]:
     from ml.run import infer_model
 
     get_current_context()["model"] = model  # type: ignore[typeddict-unknown-key]
+    as_of = latest_night()
+    require_passed(as_of)
     with warehouse("amato_scientist") as conn:
-        return infer_model(model, conn, night_of_run(), Path(shared_home()))
+        return infer_model(model, conn, as_of, Path(shared_home()))
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS, outlets=PREDICTIONS)
@@ -66,8 +73,10 @@ def write_master_report() -> None:
     """Write the report of all models of the night."""
     from ml.reports import write_master_report as write
 
+    as_of = night_of_run()
+    require_passed(as_of)
     with warehouse("amato_scientist") as conn:
-        write(conn, night_of_run(), Path(shared_home()))
+        write(conn, as_of, Path(shared_home()))
 
 
 @task_group

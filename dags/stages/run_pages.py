@@ -90,14 +90,14 @@ def read_run_page(home: Path, dag_id: str, run_id: str) -> RunPage | None:
 def read_verdict(home: Path, as_of: date) -> dict[str, Any] | None:
     """How the gate judged a night (see ``gate.run_gate``).
 
-    None where it did not yet, and where dbt has begun to build the night again since.
+    None where it did not yet, or not to the end, and where dbt has begun to build the night again
+    since.
     """
     try:
-        content = (home / "verdicts" / f"{as_of}.json").read_text(encoding="utf-8")
+        verdict = _read(home / "verdicts" / f"{as_of}.json")
     except FileNotFoundError:
         return None
-    verdict: dict[str, Any] = json.loads(content)
-    return verdict
+    return verdict if verdict["verdict"] else None
 
 
 def score_history(home: Path, as_of: date, nights: int = 14) -> list[tuple[str, float]]:
@@ -105,22 +105,23 @@ def score_history(home: Path, as_of: date, nights: int = 14) -> list[tuple[str, 
     scores: list[tuple[str, float]] = []
     for path in sorted((home / "verdicts").glob("*-*-*.json"), reverse=True):
         if path.stem <= as_of.isoformat() and len(scores) < nights:
-            told = json.loads(path.read_text(encoding="utf-8"))["scores"]
+            told = _read(path).get("scores", [])
             scores += [(path.stem, float(score["score"])) for score in told[-1:]]
     return scores[::-1]
 
 
-def stopped_night(home: Path) -> dict[str, Any] | None:
-    """The newest verdict, where it stopped its night and nobody published that all the same.
+def newest_verdict(home: Path) -> dict[str, Any] | None:
+    """The verdict on the newest night; its ``verdict`` is None where it is not judged as it stands.
 
-    What was predicted before is still in force then, and stale.
+    None where no night was opened or judged yet.
     """
     verdicts = sorted((home / "verdicts").glob("*-*-*.json"))
-    if not verdicts:
-        return None
-    newest: dict[str, Any] = json.loads(verdicts[-1].read_text(encoding="utf-8"))
-    stopped = newest["verdict"] in ("failed", "error") and not newest["override"]
-    return newest if stopped else None
+    return _read(verdicts[-1]) if verdicts else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def reports_of(home: Path, as_of: date) -> list[str]:

@@ -76,11 +76,13 @@ def publish_if_stopped(as_of: date, reason: str) -> None:
     """Publish the night, if the gate stops it, in the name of who started the run.
 
     Raises:
-        AirflowFailException: the reason is too short to be one.
+        AirflowFailException: the reason is too short to be one, or has published the night
+            before, as it was built or judged then.
     """
     from dags.stages.gate import (
         GateStoppedError,
         NotValidatedError,
+        ReasonSpentError,
         enforce,
         publish_night,
         recorded_result,
@@ -104,9 +106,12 @@ def publish_if_stopped(as_of: date, reason: str) -> None:
             return  # require_passed says so
         except GateStoppedError as error:
             log.warning(str(error).splitlines()[0])
-            log.warning(publish_night(conn, as_of, Path(shared_home()), override))
+            try:
+                log.warning(publish_night(conn, as_of, Path(shared_home()), override))
+            except ReasonSpentError as spent:
+                raise AirflowFailException(str(spent)) from error
         else:
-            log.info("night %s was not stopped: the reason to publish it is not needed", as_of)
+            log.info("night %s passes already: the reason to publish it is not needed", as_of)
 
 
 @task_group

@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI, HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from dags.stages.run_pages import read_run_page, read_verdict, score_history, stopped_night
+from dags.stages.run_pages import newest_verdict, read_run_page, read_verdict, score_history
 from plugins.amato_pages import markup
 from plugins.amato_pages.access import LoginNeededError, reader, run_reader
 from plugins.amato_pages.files import HEADERS, find, send
@@ -102,7 +102,7 @@ def _file(request: Request, folder: str, name: str, home: Home) -> Response:
     if folder == "reports" and not name:
         reports = list_reports(home / folder)
         if reports:
-            return _page(markup.reports_page(root, reports, stopped_night(home)))
+            return _page(markup.reports_page(root, reports, newest_verdict(home)))
     elif path := find(home / folder, name):
         if path.name == "index.html" and name and not name.endswith(("/", "index.html")):
             return RedirectResponse(f"{request.url.path}/")

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dags.stages.run_pages import RunPage
+from ml.catalogue import FAMILIES
 from plugins.amato_pages.reports import Report, ReportFile
 
 STYLE = (Path(__file__).resolve().parents[1] / "static" / "amato.css").read_text(encoding="utf-8")
@@ -17,7 +18,7 @@ LABELS = {".html": "Report", ".yaml": "YAML", ".yml": "YAML", ".parquet": "Parqu
 VERDICTS = {
     "passed": ("passed", "good", "Every check that decides held."),
     "passed_with_warnings": ("passed with warnings", "warn", "Published, with a mark."),
-    "failed": ("stopped", "bad", "A critical check failed: nothing was scored from this night."),
+    "failed": ("stopped", "bad", "A critical check failed: nothing more is made from this night."),
     "error": ("stopped", "bad", "A check could not be evaluated: mend that, then validate again."),
 }
 
@@ -40,16 +41,13 @@ def missing_page(root: str, what: str, remedy: str) -> str:
     return page(root, f"{what}: nothing here yet", remedy, "")
 
 
-def reports_page(
-    root: str, reports: Sequence[Report], stopped: dict[str, Any] | None = None
-) -> str:
-    """The list of all reports. `stopped` is the verdict on the newest night, if it was stopped."""
+def reports_page(root: str, reports: Sequence[Report], newest: dict[str, Any] | None = None) -> str:
+    """The list of all reports. `newest` is the verdict on the newest night, if there is any."""
     nights = {report.as_of for report in reports if report.as_of}
     lead = _count(len(reports), "report")
     lead += f" of {_count(len(nights), 'night')}, the newest first." if nights else "."
-    return page(
-        root, "Model reports", lead, _stale(root, stopped, nights) + _families(root, reports)
-    )
+    stale = "" if newest is None else _stale(root, newest, reports)
+    return page(root, "Model reports", lead, stale + _families(root, reports))
 
 
 def run_page(
@@ -79,17 +77,35 @@ def run_page(
     return page(root, f"Night {run.as_of}", f"{run.dag_id} · {run.run_id}", body)
 
 
-def _stale(root: str, stopped: dict[str, Any] | None, nights: set[str]) -> str:
-    """A note that the newest predictions are not of the newest night."""
-    before = [night for night in nights if stopped and night < stopped["as_of"]]
-    if stopped is None or not before:
+def _stale(root: str, newest: dict[str, Any], reports: Sequence[Report]) -> str:
+    """A note that predictions are stale: where ``ml.predictions_standing`` says so.
+
+    They are if the newest night is not published, or a model's last report is of an earlier one.
+    """
+    night, stops = newest["as_of"], newest["verdict"] in ("failed", "error")
+    published = newest["verdict"] and (not stops or newest["override"])
+    scored: dict[str, str] = {}
+    for report in reports:
+        if report.family in FAMILIES.values():
+            scored[report.name] = max(report.as_of, scored.get(report.name, ""))
+    old = {model: at for model, at in scored.items() if not published or at < night}
+    if not old:
         return ""
-    finding = stopped["findings"][0]
+    if published:
+        why = f"The night {night} is published, and it is not scored yet."
+    elif stops:
+        finding = newest["findings"][0]
+        why = (
+            f"The gate stopped the night {night}: {escape(finding['finding'])} "
+            f'<a href="{root}{quote(finding["page"])}">Data Docs</a>'
+        )
+    else:
+        why = f"The night {night}: the gate has not judged it as it stands."
+    listed = ", ".join(f"{at} ({model})" for model, at in sorted(old.items()))
     return (
-        f'<section class="stale"><h2>Stale <span class="badge bad">since {stopped["as_of"]}</span>'
-        f"</h2><p>The gate stopped the night {stopped['as_of']}: the predictions in force are "
-        f"still those of {max(before)}.</p><p class=wrap>{escape(finding['finding'])} "
-        f'<a href="{root}{quote(finding["page"])}">Data Docs</a></p></section>'
+        f'<section class="stale"><h2>Stale <span class="badge bad">since {night}</span></h2>'
+        f"<p>The predictions in force are still those of {escape(listed)}.</p>"
+        f"<p class=wrap>{why}</p></section>"
     )
 
 

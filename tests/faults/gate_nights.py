@@ -7,8 +7,10 @@ judges them. A night takes about twenty seconds, so what was done is kept under
 ``AMATO_FAULT_NIGHTS`` is how many nights are judged by history (60).
 """
 
+import hashlib
 import json
 import os
+import shutil
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -20,6 +22,7 @@ import psycopg
 import pymongo
 
 from dags.stages import dbt_build
+from dags.stages.dbt_manifest import project_digest
 from dags.stages.gate import run_gate
 from data_generators.args import WorldArgs
 from data_generators.generate import generate
@@ -31,6 +34,13 @@ from tests.integration.test_dbt_truth import load_night
 ARGS = WorldArgs(seed=7, scale=0.05, days=400, as_of=date(2026, 1, 1))
 LEARNING = 15  # the first night has none before it to compare with
 JUDGED = int(os.environ.get("AMATO_FAULT_NIGHTS", "60"))
+# Beside the dbt project.
+DECIDING = (
+    "dags/stages/gate*.py",
+    "great_expectations/**/*",
+    "ddl/warehouse/*.sql",
+    "tests/faults/gate_nights.py",
+)
 FOLDER = REPOSITORY / ".local" / "test" / "faults"
 
 
@@ -46,6 +56,11 @@ class Company:
     def warehouse(self) -> str:
         """The warehouse that lives from night to night."""
         return with_database(self.servers.warehouse_url, self.name)
+
+    @property
+    def nights(self) -> Path:
+        """What was found, night by night, by the gate as it is."""
+        return self.folder / f"nights_{code_digest()[:16]}.json"
 
     @property
     def last(self) -> str:
@@ -68,9 +83,21 @@ class Company:
             conn.execute(f'create database "{target}" template "{source}"'.encode())
 
 
+def code_digest(repository: Path = REPOSITORY) -> str:
+    """SHA-256 (hexadecimal) of all files that decide what the gate says of a night."""
+    digest = hashlib.sha256(project_digest(repository / "dbt_project").encode())
+    for pattern in DECIDING:
+        for file in sorted(repository.glob(pattern)):
+            if file.is_file():
+                content = file.read_bytes()
+                digest.update(f"\0{file.relative_to(repository)}\0{len(content)}\0".encode())
+                digest.update(content)
+    return digest.hexdigest()
+
+
 def live(company: Company, nights: int) -> list[dict[str, Any]]:
     """Let the company live, and judge each night; returns what was found, night by night."""
-    state = company.folder / "nights.json"
+    state = company.nights
     found: list[dict[str, Any]] = json.loads(state.read_text()) if state.exists() else []
     if not found:
         _begin(company)
@@ -97,7 +124,9 @@ def live(company: Company, nights: int) -> list[dict[str, Any]]:
 
 
 def _begin(company: Company) -> None:
-    """Make empty databases."""
+    """Make empty databases, and forget what another life left."""
+    if company.folder.exists():
+        shutil.rmtree(company.folder)
     company.folder.mkdir(parents=True, exist_ok=True)
     urls = company.urls
     for url in (company.warehouse, urls["postgres"]):

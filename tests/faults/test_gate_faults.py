@@ -32,7 +32,7 @@ def company(servers: Servers) -> Company:
 
 
 def told(company: Company) -> list[dict]:
-    return json.loads((company.folder / "nights.json").read_text())
+    return json.loads(company.nights.read_text())
 
 
 def keep(company: Company, section: str, name: str, line: list[str]) -> None:

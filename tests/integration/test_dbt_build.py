@@ -25,7 +25,7 @@ from dags.stages.dbt_build import (
     generate_docs,
 )
 from dags.stages.dbt_state import begin
-from dags.stages.gate import GateStoppedError, check_verdict, run_gate, verdict_file
+from dags.stages.gate import GateStoppedError, check_verdict, run_gate
 from dags.stages.run_pages import read_verdict
 from elt.specs import SPECS
 from tests.integration.dbt_support import AS_OF, Raw, build_all, fill_raw, query
@@ -339,7 +339,7 @@ def test_a_build_of_any_layer_voids_the_verdict_on_its_night(
             pytest.raises(GateStoppedError, match="built again after they were validated"),
         ):
             check_verdict(conn, AS_OF)
-        assert not verdict_file(home, AS_OF).exists()
+        assert read_verdict(home, AS_OF) is None
 
 
 def statuses(url: str, *names: str) -> list[str]:

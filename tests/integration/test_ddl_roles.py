@@ -59,6 +59,7 @@ OWNERS = {
     "quality.table_scores": VALIDATOR,
     "quality.overrides": VALIDATOR,
     "quality.verdicts": VALIDATOR,
+    "quality.newest_night": VALIDATOR,
     "ml.predictions_standing": SCIENTIST,
     "ml.model_versions": SCIENTIST,
     "ml.model_runs": SCIENTIST,
@@ -125,6 +126,10 @@ def test_the_tables_of_the_migrations_belong_to_their_roles(warehouse_url: str) 
             assert allowed(conn, "select * from quality.failing_rows") is may
             assert allowed(conn, "select * from quality.verdicts")  # reports bear the night's mark
             assert not allowed(conn, "update quality.verdicts set published = true")
+            # Who builds may take a verdict back, and write none.
+            assert allowed(conn, "select quality.void_verdict('2026-01-01')") is (
+                role == TRANSFORMER
+            )
     for role in (READER, VALIDATOR, SCIENTIST):
         with acting(warehouse_url, role) as conn:
             assert allowed(conn, "select * from ml.predictions_standing")

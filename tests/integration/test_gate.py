@@ -22,6 +22,7 @@ from dags.stages.gate import (
     run_gate,
     validation_page,
     verdict_file,
+    write_unjudged_file,
 )
 from dags.stages.gate_builds import BUILD_LOCK, note_build
 from local_stack.summary import read_verdict
@@ -296,7 +297,7 @@ def test_a_broken_run_leaves_no_old_verdict(warehouse_url: str, tmp_path: Path) 
         run_gate(NIGHT, tmp_path, warehouse_url, project=tmp_path / "not_there")
     with psycopg.connect(warehouse_url) as conn, pytest.raises(GateStoppedError, match="never"):
         check_verdict(conn, NIGHT)
-    assert not verdict_file(tmp_path, NIGHT).exists()
+    assert read_verdict(tmp_path, NIGHT) == "not validated"
 
 
 def test_the_gate_waits_for_a_build_and_a_later_build_voids_its_verdict(
@@ -353,7 +354,7 @@ def test_the_summary_names_the_verdict_as_the_gate_does(warehouse_url: str, tmp_
         assert read_verdict(tmp_path, NIGHT) == (
             f"{word}: {held} of {applicable} expectations hold"
         )
-    verdict_file(tmp_path, NIGHT).unlink()  # what a dbt build begins with
+    write_unjudged_file(tmp_path, NIGHT)  # what a dbt build begins with
     assert read_verdict(tmp_path, NIGHT) == "not validated"
 
 

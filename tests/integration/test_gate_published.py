@@ -1,6 +1,7 @@
 """What becomes of a stopped night: its rows are kept, and somebody may publish it all the same."""
 
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,18 +9,24 @@ from typing import Any
 import psycopg
 import pytest
 
+from dags.stages import extract_load
+from dags.stages.dbt_build import build_past_night
+from dags.stages.exports import NothingToExportError
 from dags.stages.gate import (
     GateStoppedError,
     NotValidatedError,
     check_verdict,
     publish_night,
     run_gate,
+    write_unjudged_file,
 )
 from dags.stages.gate_builds import note_build
 from dags.stages.gate_records import Override
-from dags.stages.run_pages import read_verdict, stopped_night
+from dags.stages.run_pages import newest_verdict, read_verdict
 from ml.standing import night_mark
-from tests.integration.dbt_support import query
+from plugins.amato_pages.markup import reports_page
+from plugins.amato_pages.reports import list_reports
+from tests.integration.dbt_support import fill_raw, query
 from tests.integration.gate_support import NIGHT, execute, make_marts, make_project
 
 SPOIL = "update marts.customer_rfm set rfm_segment = 'Whale', recency_score = 9"
@@ -40,6 +47,21 @@ def judge(url: str, home: Path, night: date = NIGHT) -> str:
 def publish(url: str, home: Path) -> str:
     with psycopg.connect(url, options="-c role=amato_validator") as conn:
         return publish_night(conn, NIGHT, home, WHY)
+
+
+def start_run(monkeypatch: pytest.MonkeyPatch, url: str, home: Path, run_id: str) -> None:
+    """Let the functions of the stage run as in a run that ada started."""
+    from dags.stages import validate
+
+    def warehouse(role: str) -> psycopg.Connection[Any]:
+        return psycopg.connect(url, options=f"-c role={role} -c timezone=UTC")
+
+    run = SimpleNamespace(
+        dag_id="validate", run_id=run_id, run_after=WHY.run_at, triggering_user_name="ada"
+    )
+    monkeypatch.setattr(validate, "warehouse", warehouse)
+    monkeypatch.setattr(validate, "get_current_context", lambda: {"dag_run": run})
+    monkeypatch.setenv("AMATO_HOME", str(home))
 
 
 def test_all_failing_rows_are_kept_with_their_keys(warehouse_url: str, tmp_path: Path) -> None:
@@ -116,7 +138,6 @@ def test_a_stopped_night_can_be_published_with_a_reason_until_it_is_built_again(
     reader = "-c role=amato_reader"
     with psycopg.connect(warehouse_url, options=reader) as conn, pytest.raises(GateStoppedError):
         check_verdict(conn, NIGHT)
-    assert stopped_night(tmp_path) is not None
 
     mark = publish(warehouse_url, tmp_path)
     assert mark.startswith(
@@ -127,7 +148,6 @@ def test_a_stopped_night_can_be_published_with_a_reason_until_it_is_built_again(
         assert check_verdict(conn, NIGHT).override == WHY
     with psycopg.connect(warehouse_url, options="-c role=amato_scientist") as conn:
         assert night_mark(conn, NIGHT) == mark
-    assert stopped_night(tmp_path) is None
     told = read_verdict(tmp_path, NIGHT)
     assert told is not None and told["override"]["reason"] == WHY.reason
 
@@ -137,6 +157,8 @@ def test_a_stopped_night_can_be_published_with_a_reason_until_it_is_built_again(
         assert check_verdict(conn, NIGHT).override == WHY
     with psycopg.connect(warehouse_url, options="-c role=amato_transformer") as conn:
         note_build(conn, "marts", NIGHT)
+    with psycopg.connect(warehouse_url, options="-c role=amato_scientist") as conn:
+        assert night_mark(conn, NIGHT) is None
     with psycopg.connect(warehouse_url, options=reader) as conn, pytest.raises(NotValidatedError):
         check_verdict(conn, NIGHT)
     with pytest.raises(NotValidatedError):
@@ -155,15 +177,7 @@ def test_the_task_logs_the_cause_first_and_publishes_for_who_started_the_run(
 
     from dags.stages import validate
 
-    def warehouse(role: str) -> psycopg.Connection[Any]:
-        return psycopg.connect(warehouse_url, options=f"-c role={role} -c timezone=UTC")
-
-    run = SimpleNamespace(
-        dag_id="validate", run_id="manual__1", run_after=WHY.run_at, triggering_user_name="ada"
-    )
-    monkeypatch.setattr(validate, "warehouse", warehouse)
-    monkeypatch.setattr(validate, "get_current_context", lambda: {"dag_run": run})
-    monkeypatch.setenv("AMATO_HOME", str(tmp_path))
+    start_run(monkeypatch, warehouse_url, tmp_path, "manual__1")
     make_marts(warehouse_url)
     with pytest.raises(AirflowFailException, match="never validated"):
         validate.require_passed(NIGHT)
@@ -192,6 +206,145 @@ def test_the_task_logs_the_cause_first_and_publishes_for_who_started_the_run(
     ) == [(WHY.reason, "ada", "validate", "manual__1", WHY.run_at)]
 
 
+def test_a_night_that_is_over_is_not_published_once_it_is_written_again(
+    warehouse_url: str, tmp_path: Path
+) -> None:
+    make_marts(warehouse_url)
+    fill_raw(warehouse_url)
+    later = NIGHT + timedelta(days=1)
+    assert judge(warehouse_url, tmp_path) == "passed"
+    execute(warehouse_url, f"update marts.customer_rfm set as_of = '{later}'")
+    assert judge(warehouse_url, tmp_path, later) == "passed"
+    build_past_night(NIGHT, tmp_path, warehouse_url)
+    with psycopg.connect(warehouse_url, options="-c role=amato_reader") as conn:
+        with pytest.raises(NotValidatedError, match=r"built again .* that is over is not judged"):
+            check_verdict(conn, NIGHT)
+        assert check_verdict(conn, later).verdict == "passed"
+    assert query(warehouse_url, "select as_of from quality.verdicts where published") == [(later,)]
+    assert read_verdict(tmp_path, NIGHT) is None
+
+
+def test_an_override_covers_what_it_was_given_for_and_nothing_else(
+    warehouse_url: str, tmp_path: Path
+) -> None:
+    def passes() -> bool:
+        judge(warehouse_url, tmp_path)
+        (published,) = query(warehouse_url, "select published from quality.verdicts")
+        told = read_verdict(tmp_path, NIGHT)
+        assert told is not None and published == (told["override"] is not None,)
+        with psycopg.connect(warehouse_url, options="-c role=amato_reader") as conn:
+            try:
+                return check_verdict(conn, NIGHT).override == WHY
+            except GateStoppedError as error:
+                assert "frequency_is_known failed" in str(error)
+                return False
+
+    make_marts(warehouse_url)
+    execute(warehouse_url, SPOIL)
+    judge(warehouse_url, tmp_path)
+    publish(warehouse_url, tmp_path)
+    assert passes()
+    execute(warehouse_url, "update marts.customer_rfm set recency_score = 2")
+    assert passes()  # less is wrong than was published
+    execute(warehouse_url, "update marts.customer_rfm set frequency = null where frequency = 2")
+    assert not passes()
+    execute(warehouse_url, "update marts.customer_rfm set frequency = 2 where frequency is null")
+    assert passes()
+    # What could not be evaluated was not looked at: what it finds later is new.
+    execute(warehouse_url, "alter table marts.fct_orders rename to hidden")
+    judge(warehouse_url, tmp_path)
+    with psycopg.connect(warehouse_url, options="-c role=amato_validator") as conn:
+        publish_night(conn, NIGHT, tmp_path, replace(WHY, run_id="manual__2"))
+    execute(warehouse_url, "alter table marts.hidden rename to fct_orders")
+    execute(warehouse_url, "update marts.customer_rfm set frequency = 3 where frequency = 2")
+    assert judge(warehouse_url, tmp_path) == "failed"
+    with (
+        psycopg.connect(warehouse_url, options="-c role=amato_reader") as conn,
+        pytest.raises(GateStoppedError, match="frequency_adds_up_to_orders failed"),
+    ):
+        check_verdict(conn, NIGHT)
+
+
+def test_the_reason_of_a_run_publishes_once(
+    warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from dags.stages import validate
+
+    make_marts(warehouse_url)
+    execute(warehouse_url, SPOIL)
+    judge(warehouse_url, tmp_path)
+    start_run(monkeypatch, warehouse_url, tmp_path, "manual__1")
+    validate.publish_if_stopped(NIGHT, WHY.reason)
+    validate.publish_if_stopped(NIGHT, WHY.reason)  # cleared: it holds already
+    validate.require_passed(NIGHT)
+    with psycopg.connect(warehouse_url, options="-c role=amato_transformer") as conn:
+        note_build(conn, "marts", NIGHT)
+    judge(warehouse_url, tmp_path)
+    spent = "night 1998-07-01 is stopped: recency_score_in_range .* manual__1 .* published it once"
+    with pytest.raises(AirflowFailException, match=spent):
+        validate.publish_if_stopped(NIGHT, WHY.reason)
+    with pytest.raises(AirflowFailException, match="recency_score_in_range failed"):
+        validate.require_passed(NIGHT)
+    start_run(monkeypatch, warehouse_url, tmp_path, "manual__2")
+    validate.publish_if_stopped(NIGHT, WHY.reason)
+    validate.require_passed(NIGHT)
+    assert query(warehouse_url, "select run_id from quality.overrides order by 1") == [
+        ("manual__1",), ("manual__2",)]  # fmt: skip
+
+
+def test_no_task_by_itself_uses_a_night_that_is_not_published(
+    warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from dags.stages import datasets, models, validate
+
+    def warehouse(role: str) -> psycopg.Connection[Any]:
+        return psycopg.connect(warehouse_url, options=f"-c role={role} -c timezone=UTC")
+
+    for stage in (datasets, models, validate):
+        monkeypatch.setattr(stage, "warehouse", warehouse)
+    for stage, name in (
+        (datasets, "night_of_run"), (models, "night_of_run"), (models, "latest_night")
+    ):  # fmt: skip
+        monkeypatch.setattr(stage, name, lambda: NIGHT)
+    monkeypatch.setattr(models, "get_current_context", dict)
+    monkeypatch.setenv("AMATO_HOME", str(tmp_path))
+    tasks: list[tuple[Any, dict[str, Any]]] = [
+        (models.train_model, {"model": "kmeans", "always": True}),
+        (models.score_customers, {"model": "kmeans"}),
+        (models.write_master_report, {}),
+        (datasets.export_datasets, {}),
+    ]
+
+    def each_refuses(because: str) -> None:
+        for task, arguments in tasks:
+            with pytest.raises(AirflowFailException, match=f"1998-07-01 is stopped: {because}"):
+                task.function(**arguments)
+
+    make_marts(warehouse_url)
+    each_refuses("it was never validated. Run the DAG validate")
+    judge(warehouse_url, tmp_path)
+    with psycopg.connect(warehouse_url, options="-c role=amato_transformer") as conn:
+        note_build(conn, "marts", NIGHT)
+    each_refuses("the marts were built again .*: run validate with")
+    execute(warehouse_url, SPOIL)
+    judge(warehouse_url, tmp_path)
+    each_refuses("recency_score_in_range failed on marts.customer_rfm .*look at Data Docs")
+    assert not (tmp_path / "reports").exists() and not (tmp_path / "datasets").exists()
+
+    publish(warehouse_url, tmp_path)
+    (train, arguments), (score, model), *_ = tasks
+    assert train.function(**arguments)["state"] == "not_applicable"  # too few customers
+    assert score.function(**model)["state"] == "not_applicable"
+    models.write_master_report.function()
+    assert list((tmp_path / "reports" / "master").iterdir())
+    with pytest.raises(NothingToExportError):  # past the gate: these marts have no features
+        datasets.export_datasets.function()
+
+
 def test_a_warning_marks_what_is_made_from_the_night(warehouse_url: str, tmp_path: Path) -> None:
     make_marts(warehouse_url)
     execute(warehouse_url, "update marts.customer_rfm set avg_order_value = null")
@@ -204,34 +357,73 @@ def test_a_warning_marks_what_is_made_from_the_night(warehouse_url: str, tmp_pat
     )
 
 
-def test_predictions_are_stale_while_a_newer_night_is_stopped(
-    warehouse_url: str, tmp_path: Path
+def test_predictions_are_stale_unless_the_newest_night_is_published_and_scored(
+    warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The view and the page say the same at every step of a night."""
+    before = NIGHT - timedelta(days=1)
+    mend = "update marts.customer_rfm set rfm_segment = 'Lost', recency_score = frequency_score"
+
+    def score(night: date) -> None:
+        execute(
+            warehouse_url,
+            "insert into ml.model_runs (model, as_of, kind, state, seconds)"
+            f" values ('kmeans', '{night}', 'infer', 'success', 1)",
+        )
+        report = tmp_path / "reports" / "customer_segmentation" / f"kmeans_{night}_v1.html"
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.touch()
+
+    def expect(predicted: date, because: str | None) -> None:
+        ((night, stale, why),) = query(
+            warehouse_url,
+            "select predictions_as_of, is_stale, stale_because from ml.predictions_standing",
+        )
+        assert (night, stale) == (predicted, because is not None)
+        reports = list_reports(tmp_path / "reports")
+        page = reports_page("/", reports, newest_verdict(tmp_path))
+        assert ("Stale" in page) is stale
+        if because is not None:
+            assert because in why and because in page
+            assert f"still those of {predicted} (kmeans)" in page
+
     make_marts(warehouse_url)
-    execute(
-        warehouse_url,
-        "insert into ml.model_runs (model, as_of, kind, state, seconds)"
-        " values ('kmeans', '1998-06-30', 'infer', 'success', 1)",
-    )
-    execute(
-        warehouse_url,
-        "insert into quality.verdicts (as_of, verdict, published)"
-        " values ('1998-06-30', 'passed', true)",
-    )
-    standing = (
-        "select model, predictions_as_of, is_stale, stale_because from ml.predictions_standing"
-    )
-    before = date(1998, 6, 30)
-    assert query(warehouse_url, standing) == [("kmeans", before, False, None)]
+    execute(warehouse_url, f"update marts.customer_rfm set as_of = '{before}'")
+    assert judge(warehouse_url, tmp_path, before) == "passed"
+    score(before)
+    expect(before, None)
+
+    # The night begins: nothing is known of it yet.
+    monkeypatch.setattr(extract_load, "run_as_of", lambda: NIGHT)
+    monkeypatch.setattr(extract_load, "warehouse", lambda role: psycopg.connect(warehouse_url))
+    monkeypatch.setenv("AMATO_HOME", str(tmp_path))
+    extract_load.open_night.function()
+    expect(before, "has not judged it as it stands")
+    execute(warehouse_url, f"update marts.customer_rfm set as_of = '{NIGHT}'")
     execute(warehouse_url, SPOIL)
     judge(warehouse_url, tmp_path)
-    ((_, night, stale, because),) = query(warehouse_url, standing)
-    assert (night, stale) == (before, True)
-    assert because.endswith("e.g. customer_id=C01, recency_score=9)")
+    expect(before, "recency_score_in_range failed on marts.customer_rfm")
+    # Judging it again breaks off half-way.
+    with pytest.raises(FileNotFoundError):
+        run_gate(NIGHT, tmp_path, warehouse_url, tmp_path / "not_there")
+    expect(before, "has not judged it as it stands")
+
+    execute(warehouse_url, mend)
+    execute(warehouse_url, "update marts.customer_rfm set rfm_score = recency_score::text ||"
+                           " frequency_score::text || monetary_score::text")  # fmt: skip
+    assert judge(warehouse_url, tmp_path) == "passed"
+    expect(before, "not scored yet")
+    extract_load.open_night.function()  # cleared: the marts are still those that were judged
+    expect(before, "not scored yet")
+    score(NIGHT)
+    expect(NIGHT, None)
+
+    with psycopg.connect(warehouse_url, options="-c role=amato_transformer") as conn:
+        note_build(conn, "marts", NIGHT)
+    write_unjudged_file(tmp_path, NIGHT)
+    expect(NIGHT, "has not judged it as it stands")
+    execute(warehouse_url, SPOIL)
+    judge(warehouse_url, tmp_path)
+    expect(NIGHT, "recency_score_in_range failed on marts.customer_rfm")
     publish(warehouse_url, tmp_path)
-    execute(
-        warehouse_url,
-        "insert into ml.model_runs (model, as_of, kind, state, seconds)"
-        f" values ('kmeans', '{NIGHT}', 'infer', 'success', 1)",
-    )
-    assert query(warehouse_url, standing) == [("kmeans", NIGHT, False, None)]
+    expect(NIGHT, None)

@@ -150,6 +150,19 @@ def test_every_mart_has_a_key_and_its_foreign_keys_are_tested(
                 assert (model.name, column) in related, (model.name, column)
 
 
+def test_every_table_below_the_marts_is_held_to_its_key(parsed: tuple[Any, list[str]]) -> None:
+    """By meta primary_key (macros/hold_key.sql), which is the key that the description names."""
+    held = 0
+    for model in models(parsed):
+        if model.schema == "marts" or model.config.materialized == "ephemeral":
+            continue
+        said = re.search(r"\bKey: \(?([^.)]+)", model.description)
+        key = model.config.meta.get("primary_key", [])
+        assert key == (re.findall(r"\w+", said[1]) if said else []), model.name
+        held += bool(key)
+    assert held > 90
+
+
 def test_the_overview_leads_to_every_mart_and_nowhere_else(
     parsed: tuple[Any, list[str]],
 ) -> None:

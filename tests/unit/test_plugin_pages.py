@@ -15,7 +15,13 @@ from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from dags.stages.gate import GateResult, validation_page, verdict_of, write_verdict_file
+from dags.stages.gate import (
+    GateResult,
+    validation_page,
+    verdict_of,
+    write_unjudged_file,
+    write_verdict_file,
+)
 from dags.stages.gate_outcomes import Outcome
 from dags.stages.gate_records import Override
 from dags.stages.gate_scores import Score
@@ -318,7 +324,27 @@ def test_predictions_of_an_older_night_are_marked_stale(client: TestClient, home
         FAILED,
         override=Override("checked by hand", "a", "b", "c", datetime(1998, 7, 1)),
     )
+    text = client.get("/amato/reports/").text
+    assert "is published, and it is not scored yet" in text and "1998-06-29 (kmeans)" in text
+    put(home, "reports/customer_segmentation/kmeans_1998-07-01_v1.html")
     assert "Stale" not in client.get("/amato/reports/").text
+    judge(home, NIGHT, FAILED)  # once more, after it was scored
+    assert "still those of 1998-07-01 (kmeans)" in client.get("/amato/reports/").text
+
+
+def test_a_night_that_is_not_judged_as_it_stands_has_no_verdict(
+    client: TestClient, home: Path
+) -> None:
+    put(home, "reports/customer_segmentation/kmeans_1998-07-01_v1.html")
+    judge(home, date(1998, 6, 29))
+    judge(home, NIGHT)
+    assert "Stale" not in client.get("/amato/reports/").text
+    write_unjudged_file(home, NIGHT)  # what a build begins with
+    text = client.get("/amato/reports/").text
+    assert "Stale" in text and "the gate has not judged it as it stands" in text
+    write_run_page(home, dag_id="nightly", run_id=RUN, as_of=NIGHT)
+    text = client.get("/amato/runs/nightly/scheduled__1998-07-01T01%3A00%3A00%2B00%3A00").text
+    assert "was not validated yet" in text
 
 
 def test_a_run_shows_its_loads_and_where_sources_differ(client: TestClient, home: Path) -> None:

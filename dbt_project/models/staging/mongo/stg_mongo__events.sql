@@ -1,7 +1,6 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    indexes=[{'columns': ['event_id'], 'unique': true}],
     meta={'touched_by': 'events'},
     pre_hook="{{ forget_touched() }}",
     post_hook="{{ note_built() }}"

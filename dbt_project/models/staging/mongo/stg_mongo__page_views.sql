@@ -1,7 +1,6 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    indexes=[{'columns': ['view_id'], 'unique': true}],
     meta={'touched_by': 'page_views'},
     pre_hook="{{ forget_touched() }}",
     post_hook="{{ note_built() }}"

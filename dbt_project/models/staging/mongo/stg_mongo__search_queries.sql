@@ -1,7 +1,6 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
-    indexes=[{'columns': ['query_id'], 'unique': true}],
     meta={'touched_by': 'search_queries'},
     pre_hook="{{ forget_touched() }}",
     post_hook="{{ note_built() }}"
