@@ -166,8 +166,8 @@ def _figures_of(conn: Connection[Any], watched: WatchedTable) -> tuple[list[Figu
     ]
     if rows >= PROFILED_ROWS:
         figures += _shares(conn, watched, where, rows, "share")
-    if watched.clock and watched.columns:
-        figures += _recent_figures(conn, watched, columns)
+        if watched.clock and watched.columns:
+            figures += _recent_figures(conn, watched, columns)
     if watched.source:
         figures += [
             (watched.table, *figure)

@@ -119,6 +119,7 @@ def _outcome(
 
 
 _LEARNT = "learnt from"
+_OF_COLUMNS = ("nulls", "mean", "share", "recent_nulls", "recent_mean", "recent_share")
 
 
 def _applies(
@@ -136,7 +137,7 @@ def _applies(
     figure = needs.get("history")
     if figure is None:
         return None, None
-    if figure in ("nulls", "mean", "share") and (standing.rows or 0) < PROFILED_ROWS:
+    if figure in _OF_COLUMNS and (standing.rows or 0) < PROFILED_ROWS:
         return f"{table} has fewer than {PROFILED_ROWS} rows, of which too little can be said", None
     if figure.startswith("recent_") and figure not in standing.nights:
         return f"fewer than {RECENT_ROWS} new rows came to {table}", None

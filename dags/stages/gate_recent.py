@@ -9,12 +9,16 @@ ones, at least 14, and the median is that of the same weekday where two of these
 
 ``recent_nulls``, ``recent_share``, ``recent_quarantined`` and conditions of a suite's own
     A share of n rows is compared as 2 arcsin sqrt((k + 3/8) / (n + 3/4)), whose standard error is
-    1 / sqrt(n + 1/2) whatever the share (Anscombe, Biometrika 35, 1948). Bounds: 5 of them for the
-    rows of tonight, which chance leaves once in a million nights, and at least 2 percentage points.
+    1 / sqrt(n + 1/2) whatever the share (Anscombe, Biometrika 35, 1948). Bounds: 4.5 of them for
+    the rows of tonight, which chance exceeds thrice in a million, and at least 2 percentage points.
+    As the median of k nights has a variance of pi / 2k theirs, sqrt(1 + pi / 2k) times as many.
     Where past nights differ by more than chance explains, in proportion more: the standard error
-    is multiplied by the robust spread of the past nights' own standard scores. A value of a
-    category may take any share of one day, as a campaign brings a day's sessions; what is odd is
-    that a value vanishes, so that it must also have fallen below a tenth of its usual share.
+    is multiplied by the robust spread of the past nights' own standard scores: 1.4826 times their
+    median distance, or the 90th percentile over 1.645, the larger (what comes in bursts has quiet
+    nights for its median). One bad order takes all its lines to quarantine with it, so that these
+    must be 30 points more. A value of a category may take any share of one day, as a campaign
+    brings a day's sessions; what is odd is that a value vanishes, so that it must also have fallen
+    below a tenth of its usual share.
 ``recent_mean``
     Bounds: 8 standard errors s / sqrt(n), likewise multiplied, at least a tenth of the mean, with
     s the standard deviation of the whole table on the last night. A mean of few rows of a skewed
@@ -140,11 +144,17 @@ spread as (
         table_name,
         figure,
         column_name,
-        1.4826 * percentile_cont(0.5) within group (
-            order by abs(series.level - learnt.centre) * sqrt(series.n + 0.5)
+        greatest(
+            1.4826 * percentile_cont(0.5) within group (order by distance),
+            percentile_cont(0.9) within group (order by distance) / 1.645
         ) as spread
-    from series
-    inner join learnt using (table_name, figure, column_name)
+    from (
+        select
+            series.*,
+            abs(series.level - learnt.centre) * sqrt(series.n + 0.5) as distance
+        from series
+        inner join learnt using (table_name, figure, column_name)
+    ) as distances
     group by table_name, figure, column_name
 
 ),
@@ -157,8 +167,10 @@ tolerance as (
             when learnt.weekdays >= 2 then learnt.centre_of_weekday
             else learnt.centre
         end as usual,
-        case learnt.figure
-            when 'recent_mean' then greatest(
+        case
+            -- Until the whole table has been measured, nothing says what a single row may be.
+            when learnt.figure = 'recent_mean' and deviation.value is null then null
+            when learnt.figure = 'recent_mean' then greatest(
                 8 * greatest(spread.spread, deviation.value) / sqrt(learnt.n_tonight)
                 + coalesce(
                     64.0 / 3 * power(deviation.value, 2)
@@ -166,8 +178,12 @@ tolerance as (
                 ),
                 0.1 * abs(learnt.centre)
             )
-            else 5 * greatest(spread.spread, 1) / sqrt(learnt.n_tonight + 0.5)
-        end as tolerance
+            else 4.5 * greatest(spread.spread, 1) / sqrt(learnt.n_tonight + 0.5)
+        end
+        * sqrt(1 + pi() / 2 / case
+            when learnt.weekdays >= 2 then learnt.weekdays
+            else learnt.nights
+        end) as tolerance
     from learnt
     inner join spread using (table_name, figure, column_name)
     left join quality.table_figures as deviation
@@ -200,6 +216,7 @@ bounds as (
         end as low,
         case
             when figure = 'recent_mean' then usual + tolerance
+            when figure = 'recent_quarantined' then greatest({high}, {usual} + 0.3)
             when figure <> 'recent_share' then greatest({high}, {usual} + 0.02)
         end as high
     from tolerance
