@@ -5,7 +5,7 @@ its device, the share of nulls in a year's sessions moves by a quarter of a poin
 a clock are measured by the rows of the last day alone, or of the last seven where these are fewer
 than six a day; and quarantine by the rows that came since the last published night. A night is
 compared with nights of the same window. As in ``gate_history`` they are the last 56 published
-ones, at least 14, and the median is that of the same weekday where two of these are known.
+ones, at least 14, and the median is that of the same weekday where four of these are known.
 
 ``recent_nulls``, ``recent_share``, ``recent_quarantined`` and conditions of a suite's own
     A share of n rows is compared as 2 arcsin sqrt((k + 3/8) / (n + 3/4)), whose standard error is
@@ -164,7 +164,7 @@ tolerance as (
     select
         learnt.*,
         case
-            when learnt.weekdays >= 2 then learnt.centre_of_weekday
+            when learnt.weekdays >= 4 then learnt.centre_of_weekday
             else learnt.centre
         end as usual,
         case
@@ -181,7 +181,7 @@ tolerance as (
             else 4.5 * greatest(spread.spread, 1) / sqrt(learnt.n_tonight + 0.5)
         end
         * sqrt(1 + pi() / 2 / case
-            when learnt.weekdays >= 2 then learnt.weekdays
+            when learnt.weekdays >= 4 then learnt.weekdays
             else learnt.nights
         end) as tolerance
     from learnt
