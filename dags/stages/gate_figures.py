@@ -169,10 +169,14 @@ def _figures_of(conn: Connection[Any], watched: WatchedTable) -> tuple[list[Figu
         if watched.clock and watched.columns:
             figures += _recent_figures(conn, watched, columns)
     if watched.source:
-        figures += [
-            (watched.table, *figure)
-            for figure in conn.execute(NEW_QUARANTINED.encode(), watched.source).fetchall()
-        ]
+        system, source = watched.source
+        statement = sql.SQL(NEW_QUARANTINED).format(
+            system=sql.Literal(system),
+            source=sql.Literal(source),
+            quarantine=sql.Identifier("quality", f"quarantine_{source}"),
+        )
+        found = conn.execute(statement).fetchall()
+        figures += [(watched.table, *figure) for figure in found]
     return figures, bool(held)
 
 

@@ -3,9 +3,10 @@
 All of a table's history hides what is wrong in one day's rows: if every session of tonight lacks
 its device, the share of nulls in a year's sessions moves by a quarter of a point. So tables with
 a clock are measured by the rows of the last day alone, or of the last seven where these are fewer
-than six a day; and quarantine by the rows that came since the last published night. A night is
-compared with nights of the same window. As in ``gate_history`` they are the last 56 published
-ones, at least 14, and the median is that of the same weekday where four of these are known.
+than six a day; and what cleanup puts into quarantine of the loads since the last published night by
+the rows that they inserted. A night is compared with nights of the same window. As in
+``gate_history`` they are the last 56 published ones, at least 14, and the median is that of the
+same weekday where four of these are known.
 
 ``recent_nulls``, ``recent_share``, ``recent_quarantined`` and conditions of a suite's own
     A share of n rows is compared as 2 arcsin sqrt((k + 3/8) / (n + 3/4)), whose standard error is
@@ -16,7 +17,7 @@ ones, at least 14, and the median is that of the same weekday where four of thes
     is multiplied by the robust spread of the past nights' own standard scores: 1.4826 times their
     median distance, or the 90th percentile over 1.645, the larger (what comes in bursts has quiet
     nights for its median). One bad order takes all its lines to quarantine with it, so that these
-    must be 30 points more. A value of a category may take any share of one day, as a campaign
+    must be 50 points more. A value of a category may take any share of one day, as a campaign
     brings a day's sessions; what is odd is that a value vanishes, so that it must also have fallen
     below a tenth of its usual share.
 ``recent_mean``
@@ -46,35 +47,41 @@ from (
 where case when n >= 7 * {RECENT_ROWS} then n_of_day else n end >= {RECENT_ROWS}
 """
 
-# Parameters: the source's system and table.
+# The rows that loads since the last published night inserted, and what is in quarantine of these
+# loads, as a share of that.
 NEW_QUARANTINED = f"""
-with change as (
+with loads as (
 
     select
-        tonight.rows_in - before.rows_in as n,
-        tonight.quarantined - before.quarantined as quarantined
-    from marts.data_quality_summary as tonight
-    inner join marts.data_quality_summary as before
-        on
-            tonight.source_system = before.source_system
-            and tonight.table_name = before.table_name
+        batch_id,
+        inserted as n
+    from elt.load_log
     where
-        tonight.source_system = %s
-        and tonight.table_name = %s
-        and tonight.as_of = quality.night()
-        and before.as_of = (
+        source_system = {{system}}
+        and source_table = {{source}}
+        and as_of <= quality.night()
+        and as_of > (
             select max(as_of) from quality.verdicts
             where published and as_of < quality.night()
         )
 
+),
+
+counted as (
+
+    select
+        sum(n)::double precision as n,
+        (
+            select count(*) from {{quarantine}}
+            where batch_id in (select batch_id from loads)
+        ) as quarantined
+    from loads
+
 )
 
-select 'recent_rows', 'new', n::double precision from change where n >= {RECENT_ROWS}
+select 'recent_rows', 'new', n from counted where n >= {RECENT_ROWS}
 union all
-select
-    'recent_quarantined', '',
-    least(greatest(quarantined, 0)::double precision / n, 1)
-from change where n >= {RECENT_ROWS}
+select 'recent_quarantined', '', least(quarantined / n, 1) from counted where n >= {RECENT_ROWS}
 """
 
 RECENT_BOUNDS = """
@@ -216,7 +223,7 @@ bounds as (
         end as low,
         case
             when figure = 'recent_mean' then usual + tolerance
-            when figure = 'recent_quarantined' then greatest({high}, {usual} + 0.3)
+            when figure = 'recent_quarantined' then greatest({high}, {usual} + 0.5)
             when figure <> 'recent_share' then greatest({high}, {usual} + 0.02)
         end as high
     from tolerance

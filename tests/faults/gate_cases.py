@@ -84,6 +84,14 @@ ORDERED, BEGUN = TONIGHT.format(clock="order_date"), TONIGHT.format(clock="sessi
 # Every order that came tonight thrown out by cleanup, as raw, staging and the summary agree.
 ALL_QUARANTINED = f"""
 create temporary table thrown as select order_id from marts.fct_orders where {ORDERED};
+insert into quality.quarantine_transactions
+select (jsonb_populate_record(null::quality.quarantine_transactions, jsonb_build_object(
+    'source_key', raw.row_id, 'business_key', raw.transaction_id, 'rules', '{{}}'::text[],
+    'severity', 'critical', 'raw_row', to_jsonb(raw), 'batch_id', raw._batch_id,
+    'as_of', quality.night()
+))).*
+from raw_mysql.transactions as raw
+where raw._valid_to is null and raw.transaction_id in (select order_id from thrown);
 delete from staging.stg_mysql__transactions where order_id in (select order_id from thrown);
 delete from marts.fct_order_items where order_id in (select order_id from thrown);
 delete from marts.fct_orders where order_id in (select order_id from thrown);

@@ -280,18 +280,19 @@ def test_a_day_of_few_rows_is_judged_with_the_six_before_it(shop: Shop) -> None:
 def test_quarantine_is_judged_by_the_rows_that_came(shop: Shop) -> None:
     """Of 100,000 rows 2 % are quarantined: all of tonight's are hardly more of the whole."""
     clean = WatchedTable("marts.sales", source=("mysql", "sales"))
-    shop.conn.execute(
-        "create table marts.data_quality_summary"
-        " (as_of date, source_system text, table_name text, rows_in bigint, quarantined bigint)"
-    )
-    rows, quarantined = 100_000, 2000
+    shop.conn.execute("create table quality.quarantine_sales (batch_id bigint)")
+    shop.conn.execute("insert into quality.quarantine_sales select 0 from generate_series(1, 2000)")
     for number in range(20):
         last = number == 19
-        rows += 25
-        quarantined += 25 if last else number % 2
         shop.conn.execute(
-            "insert into marts.data_quality_summary values (%s, 'mysql', 'sales', %s, %s)",
-            (shop.night, rows, quarantined),
+            "insert into elt.load_log (batch_id, as_of, source_system, source_table, read,"
+            " inserted, updated, deleted, unchanged, rejected, bytes, seconds, raw_live)"
+            " values (%s, %s, 'mysql', 'sales', 35, 25, 10, 0, 0, 0, 0, 0, 100000)",
+            (number, shop.night),
+        )
+        shop.conn.execute(
+            "insert into quality.quarantine_sales select %s from generate_series(1, %s)",
+            (number, 25 if last else number % 2),
         )
         shop.conn.execute("select set_config('amato.as_of', %s, false)", (str(shop.night),))
         standing = measure(shop.conn, shop.night, [clean])[clean.table]
