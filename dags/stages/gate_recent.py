@@ -215,7 +215,10 @@ bounds as (
         table_name,
         figure,
         column_name,
-        case figure when 'recent_mean' then usual else {usual} end as usual,
+        case figure
+            when 'recent_mean' then usual
+            else least(greatest({usual}, 0), 1)
+        end as usual,
         case figure
             when 'recent_mean' then usual - tolerance
             when 'recent_share' then least({low}, {usual} / 10)
