@@ -2,23 +2,31 @@
 
 A suite names its tables under ``meta.tables``. Of each, the figures of the night go to
 ``quality.table_figures``, with bounds learnt from nights that were published; the suites only
-compare the two. The bounds' SQL is in ``gate_history`` and ``gate_drift``.
+compare the two. Tables with a clock are measured twice: as a whole, and by the rows that came last,
+which all of its history would hide. The bounds' SQL is in ``gate_history``, ``gate_recent`` and
+``gate_drift``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from dags.stages.gate_drift import BINS, DRIFT
-from dags.stages.gate_history import BOUNDS, LEARNING_NIGHTS, LONGEST_HISTORY, VANISHED
+from dags.stages.gate_history import (
+    BOUNDS,
+    LEARNING_NIGHTS,
+    LONGEST_HISTORY,
+    PROFILED_ROWS,
+    VANISHED,
+)
+from dags.stages.gate_recent import NEW_QUARANTINED, RECENT_BOUNDS, RECENT_WINDOW
 
 if TYPE_CHECKING:
     from psycopg import Connection, sql
 
-PROFILED_ROWS = 100  # a column of fewer rows says too little from one night to the next
 NUMBERS = {"smallint", "integer", "bigint", "numeric", "real", "double precision"}
 
 
@@ -29,6 +37,9 @@ class WatchedTable:
     ``where`` limits it to the rows of the night; ``clock`` is the expression of its newest
     moment; ``columns`` asks for the figures of every column, ``categories`` for the shares of
     the values of some; ``drift`` lists columns to compare with the training window's.
+    With both a clock and columns, the newest rows are measured too, and with them the share that
+    meets each condition of ``recent``, by its name. ``source`` is the system and the table whose
+    rows cleanup sorts into this one and the quarantine.
     """
 
     table: str
@@ -38,6 +49,8 @@ class WatchedTable:
     columns: bool = False
     categories: tuple[str, ...] = ()
     drift: tuple[str, ...] = ()
+    recent: Mapping[str, str] = field(default_factory=dict)
+    source: tuple[str, ...] = ()
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> WatchedTable:
@@ -73,7 +86,7 @@ def measure(
     import psycopg
 
     errors: dict[str, str] = {}
-    figures: list[tuple[str, str, str, float | None]] = []
+    figures: list[Figure] = []
     ever: dict[str, bool] = {}
     for watched in tables:
         try:
@@ -93,9 +106,15 @@ def measure(
         with cursor.copy(f"{statement} from stdin".encode()) as copy:
             for row in figures:
                 copy.write_row((as_of, *row))
-        parameters = {"as_of": as_of, "least": LEARNING_NIGHTS, "longest": LONGEST_HISTORY}
+        parameters = {
+            "as_of": as_of,
+            "least": LEARNING_NIGHTS,
+            "longest": LONGEST_HISTORY,
+            "profiled": PROFILED_ROWS,
+        }
         cursor.execute(VANISHED.encode(), parameters)
         cursor.execute(BOUNDS.encode(), parameters)
+        cursor.execute(RECENT_BOUNDS.encode(), parameters)
         cursor.execute("delete from quality.feature_bins where as_of = %s", (as_of,))
         for watched in tables:
             if watched.drift and watched.table not in errors:
@@ -120,56 +139,139 @@ def _drift_query(text: str, watched: WatchedTable) -> sql.Composed:
     )
 
 
-def _figures_of(
-    conn: Connection[Any], watched: WatchedTable
-) -> tuple[list[tuple[str, str, str, float | None]], bool]:
+Figure = tuple[str, str, str, float | None]
+
+
+def _figures_of(conn: Connection[Any], watched: WatchedTable) -> tuple[list[Figure], bool]:
     """The figures of one table, and whether it holds any row, also of other nights."""
     from psycopg import sql
 
-    table = sql.Identifier(*watched.table.split("."))
     where = sql.SQL(watched.where)  # from a suite's file
     columns = _columns(conn, watched) if watched.columns else {}
-    wanted = [sql.SQL("count(*)"), sql.SQL("exists (select from {})").format(table)]
+    wanted = [
+        sql.SQL("count(*)"),
+        sql.SQL("exists (select from {})").format(_table(watched)),
+        sql.SQL(
+            "extract(epoch from quality.night()::timestamp - max(({}))::timestamp) / 3600"
+        ).format(sql.SQL(watched.clock or "null::date")),
+    ]
+    (rows, held, age), profile = _measured(conn, watched, where, wanted, columns)
+    figures: list[Figure] = [(watched.table, "rows", "", rows)]
     if watched.clock:
-        clock = sql.SQL(watched.clock)
-        wanted.append(
-            sql.SQL(
-                "extract(epoch from quality.night()::timestamp - max(({}))::timestamp) / 3600"
-            ).format(clock)
+        figures.append((watched.table, "age_hours", "", age))
+    figures += [
+        (watched.table, figure, name, value)
+        for figure, name, value in profile
+        if rows >= PROFILED_ROWS or figure == "nulls"
+    ]
+    if rows >= PROFILED_ROWS:
+        figures += _shares(conn, watched, where, rows, "share")
+        if watched.clock and watched.columns:
+            figures += _recent_figures(conn, watched, columns)
+    if watched.source:
+        system, source = watched.source
+        statement = sql.SQL(NEW_QUARANTINED).format(
+            system=sql.Literal(system),
+            source=sql.Literal(source),
+            quarantine=sql.Identifier("quality", f"quarantine_{source}"),
         )
+        found = conn.execute(statement).fetchall()
+        figures += [(watched.table, *figure) for figure in found]
+    return figures, bool(held)
+
+
+def _recent_figures(
+    conn: Connection[Any], watched: WatchedTable, columns: Mapping[str, str | None]
+) -> list[Figure]:
+    """The figures of the rows that came last: none where there are too few."""
+    from psycopg import sql
+
+    every, clock = sql.SQL(watched.where), sql.SQL(watched.clock or "")
+    row = conn.execute(
+        sql.SQL(RECENT_WINDOW).format(table=_table(watched), where=every, clock=clock)
+    ).fetchone()
+    if row is None:
+        return []
+    days, window = row
+    where = sql.SQL("({}) and {c} >= quality.night() - {d} and {c} < quality.night()").format(
+        every, c=clock, d=sql.Literal(days)
+    )
+    wanted: list[sql.Composable] = [sql.SQL("count(*)")]
+    wanted += [
+        sql.SQL("avg(({})::integer)").format(sql.SQL(condition))
+        for condition in watched.recent.values()
+    ]
+    (rows, *shares), profile = _measured(conn, watched, where, wanted, columns)
+    return [
+        (watched.table, "recent_rows", window, rows),
+        *(
+            (watched.table, f"recent_{name}", "", share)
+            for name, share in zip(watched.recent, shares, strict=True)
+        ),
+        *((watched.table, f"recent_{figure}", name, value) for figure, name, value in profile),
+        *_shares(conn, watched, where, rows, "recent_share"),
+    ]
+
+
+def _table(watched: WatchedTable) -> sql.Identifier:
+    from psycopg import sql
+
+    return sql.Identifier(*watched.table.split("."))
+
+
+def _measured(
+    conn: Connection[Any],
+    watched: WatchedTable,
+    where: sql.Composable,
+    wanted: Sequence[sql.Composable],
+    columns: Mapping[str, str | None],
+) -> tuple[list[Any], list[tuple[str, str, float | None]]]:
+    """What is wanted of the rows, their number first, and the figures of every column.
+
+    Columns of no rows have no figures.
+    """
+    from psycopg import sql
+
+    terms = list(wanted)
     for name, number in columns.items():
         column = sql.Identifier(name)
-        wanted.append(sql.SQL("count({})").format(column))
+        terms.append(sql.SQL("count({})").format(column))
         if number:
             value = sql.SQL(number).format(column)
-            wanted.append(sql.SQL("avg({})").format(value))
-            wanted.append(sql.SQL("stddev_pop({})").format(value))
+            terms.append(sql.SQL("avg({})").format(value))
+            terms.append(sql.SQL("stddev_pop({})").format(value))
     row = conn.execute(
-        sql.SQL("select {} from {} where {}").format(sql.SQL(", ").join(wanted), table, where)
+        sql.SQL("select {} from {} where {}").format(
+            sql.SQL(", ").join(terms), _table(watched), where
+        )
     ).fetchone()
     assert row is not None
-    values = iter(row)
-    rows, held = next(values), bool(next(values))
-    figures: list[tuple[str, str, str, float | None]] = [(watched.table, "rows", "", rows)]
-    if watched.clock:
-        figures.append((watched.table, "age_hours", "", next(values)))
-    if rows < PROFILED_ROWS:
-        return figures, held
-    for name, number in columns.items():
-        figures.append((watched.table, "nulls", name, 1 - next(values) / rows))
-        if number:
-            figures.append((watched.table, "mean", name, next(values)))
-            figures.append((watched.table, "stddev", name, next(values)))
+    values = iter(row[len(wanted) :])
+    profile: list[tuple[str, str, float | None]] = []
+    if row[0]:
+        for name, number in columns.items():
+            profile.append(("nulls", name, 1 - next(values) / row[0]))
+            if number:
+                profile.append(("mean", name, next(values)))
+                profile.append(("stddev", name, next(values)))
+    return list(row[: len(wanted)]), profile
+
+
+def _shares(
+    conn: Connection[Any], watched: WatchedTable, where: sql.Composable, rows: int, figure: str
+) -> list[Figure]:
+    """The share of each value of each category among so many rows."""
+    from psycopg import sql
+
+    figures: list[Figure] = []
     for name in watched.categories:
-        shares = conn.execute(
+        counts = conn.execute(
             sql.SQL("select {c}::text, count(*) from {t} where {w} group by 1").format(
-                c=sql.Identifier(name), t=table, w=where
+                c=sql.Identifier(name), t=_table(watched), w=where
             )
         ).fetchall()
-        figures += [
-            (watched.table, "share", f"{name}={value}", count / rows) for value, count in shares
-        ]
-    return figures, held
+        figures += [(watched.table, figure, f"{name}={value}", n / rows) for value, n in counts]
+    return figures
 
 
 def _columns(conn: Connection[Any], watched: WatchedTable) -> dict[str, str | None]:

@@ -2,7 +2,7 @@
 
 Nights that were published teach, at most the last 56 of them (eight weeks); a stopped night never
 does. Nothing is judged before 14 steps from one night to the next are known (two of each weekday).
-The drift of features is in ``gate_drift``.
+The newest rows alone are in ``gate_recent``, the drift of features in ``gate_drift``.
 
 Bounds are robust: the median for what is usual, and 1.4826 times the median absolute deviation
 (MAD) for its spread, so that one odd night in the history moves neither (Iglewicz and Hoaglin,
@@ -16,19 +16,22 @@ of figures every night, so that here it takes 6 or 8).
     median is that of the same weekday where two of these are known. Bounds: 6 spreads, none
     taken for smaller than 1.
 ``age_hours``
-    Hours from the newest row to the night. Its smallest value is how the source is made (0, or
+    Hours from the newest row to the night. Its lower quartile is how the source is made (0, or
     24 where it has dates only). A source that never sleeps is silent for so long that 14 rows
     should have come once in a million nights (exp(-14)); its wait exceeds 20 times the median as
-    rarely. The larger of the two, never less than 20 hours, and half as much again as the longest
-    wait on the same weekday (a shop may rest on Sundays).
+    rarely. The larger of the two, never less than 20 hours, and half as much again as the median
+    wait on the same weekday (a shop may rest on Sundays); of an even number of them the longer of
+    the middle two.
 ``nulls``, ``share``, ``mean``
-    Judged by their step from one night to the next: 8 spreads of the past steps, but at least 2
-    percentage points for a share, and for a mean a tenth of it or of its standard deviation. A
-    value that 30 rows or more had last night may not fall below a fifth of its share.
+    Of tables with 100 rows or more. Judged by their step from one night to the next: 8 spreads of
+    the past steps, but at least 2 percentage points for a share, and for a mean a tenth of it or of
+    its standard deviation. A value that 30 rows or more had last night may not fall below a fifth
+    of its share.
 """
 
 LEARNING_NIGHTS = 14
 LONGEST_HISTORY = 56
+PROFILED_ROWS = 100  # of fewer rows, a column says too little from one night to the next
 
 # A value that no row has tonight has no figure of its own; it is 0.
 VANISHED = """
@@ -41,20 +44,21 @@ select
     0
 from quality.table_figures as before
 where
-    before.figure = 'share'
+    before.figure in ('share', 'recent_share')
     and before.as_of = (
         select max(as_of) from quality.verdicts where published and as_of < %(as_of)s
     )
     and exists (
         select 1 from quality.table_figures as f
         where
-            f.as_of = %(as_of)s and f.table_name = before.table_name and f.figure = 'share'
+            f.as_of = %(as_of)s and f.table_name = before.table_name
+            and f.figure = before.figure
     )
     and not exists (
         select 1 from quality.table_figures as f
         where
             f.as_of = %(as_of)s and f.table_name = before.table_name
-            and f.figure = 'share' and f.column_name = before.column_name
+            and f.figure = before.figure and f.column_name = before.column_name
     )
 """
 
@@ -84,6 +88,12 @@ history as (
     where
         f.figure in ('rows', 'age_hours', 'nulls', 'share', 'mean')
         and f.value is not null
+        and (f.figure <> 'nulls' or exists (
+            select 1 from quality.table_figures as r
+            where
+                r.as_of = f.as_of and r.table_name = f.table_name and r.figure = 'rows'
+                and r.value >= %(profiled)s
+        ))
         and (f.as_of = %(as_of)s or f.as_of in (select as_of from teaching))
     window series as (
         partition by f.table_name, f.figure, f.column_name order by f.as_of
@@ -117,8 +127,9 @@ learnt as (
         count(*) as nights,
         min(as_of) as learnt_from,
         max(as_of) as learnt_until,
-        min(value) as least,
-        max(value) filter (where is_weekday) as most_of_weekday,
+        percentile_disc(0.25) within group (order by value) as least,
+        percentile_disc(0.6) within group (order by value)
+        filter (where is_weekday) as usual_of_weekday,
         coalesce(
             percentile_cont(0.5) within group (order by step)
             filter (where is_weekday and figure = 'rows' and weekdays >= 2),
@@ -174,7 +185,7 @@ tolerance as (
             when 'rows' then 6 * greatest(spread.spread, 1)
             when 'age_hours' then greatest(
                 20 * (learnt.usual - learnt.least),
-                1.5 * (learnt.most_of_weekday - learnt.least),
+                1.5 * (learnt.usual_of_weekday - learnt.least),
                 case when {rate} > 0 then 24 * 14 / {rate} else 'infinity' end,
                 19.99
             )
@@ -248,6 +259,13 @@ where
     and f.table_name = learnt.table_name
     and f.figure = learnt.figure
     and f.column_name = learnt.column_name
+    -- The nulls of a table that has too few rows tonight are known, but not judged.
+    and (f.figure <> 'nulls' or exists (
+        select 1 from history
+        where
+            is_tonight and history.figure = 'nulls'
+            and history.table_name = f.table_name and history.column_name = f.column_name
+    ))
 """.format(
     **{
         name: f"(sign({root}) * greatest(power(({root}) / 2, 2) - 0.375, 0))"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dags.stages.gate_figures import Standing
-from dags.stages.gate_history import LEARNING_NIGHTS
+from dags.stages.gate_history import LEARNING_NIGHTS, PROFILED_ROWS
+from dags.stages.gate_recent import RECENT_ROWS
 
 State = Literal["passed", "failed", "error", "not_applicable"]
 
@@ -49,7 +50,7 @@ class Outcome:
         return self.state == "error" or (self.state == "failed" and self.severity == "critical")
 
     def finding(self) -> str:
-        """What was found, in one line: how many rows, and the first of them."""
+        """What was found, in one line: how many rows (of those that count rows), and the first."""
         if self.state == "error":
             return f"{self.name} could not be evaluated on {self.table}: {self.error}"
         if self.state == "not_applicable":
@@ -57,11 +58,11 @@ class Outcome:
         if self.state == "passed":
             return f"{self.name} holds on {self.table}"
         parts = []
-        if self.unexpected_count is not None:
-            # A query counts the rows that it returns, which need not be rows of the table.
-            of = "" if self.rows_checked is None else f" of {self.rows_checked:,}"
-            plural = "" if (self.unexpected_count, of) == (1, "") else "s"
-            parts.append(f"{self.unexpected_count:,}{of} row{plural}")
+        if self.unexpected_count is not None and self.rows_checked is not None:
+            parts.append(f"{self.unexpected_count:,} of {self.rows_checked:,} rows")
+        elif self.unexpected_count is not None and self.unexpected_count > 1:
+            # What a query of sums or figures returns are no rows of the table.
+            parts.append(f"{self.unexpected_count:,} findings")
         if self.observed.get("missing"):
             parts.append("missing " + ", ".join(self.observed["missing"]))
         if examples := self.observed.get("examples"):
@@ -118,6 +119,7 @@ def _outcome(
 
 
 _LEARNT = "learnt from"
+_OF_COLUMNS = ("nulls", "mean", "share", "recent_nulls", "recent_mean", "recent_share")
 
 
 def _applies(
@@ -135,6 +137,10 @@ def _applies(
     figure = needs.get("history")
     if figure is None:
         return None, None
+    if figure in _OF_COLUMNS and (standing.rows or 0) < PROFILED_ROWS:
+        return f"{table} has fewer than {PROFILED_ROWS} rows, of which too little can be said", None
+    if figure.startswith("recent_") and figure not in standing.nights:
+        return f"fewer than {RECENT_ROWS} new rows came to {table}", None
     nights, first, last = standing.nights.get(figure, (0, None, None))
     if nights < LEARNING_NIGHTS:
         return f"{nights} of {LEARNING_NIGHTS} nights known that it has to learn from", None

@@ -78,6 +78,30 @@ set quarantined = quarantined + clean / 20, clean = clean - clean / 20
 where as_of = quality.night() and table_name = 'events';
 """
 
+TONIGHT = "{clock} >= quality.night() - 1"
+ORDERED, BEGUN = TONIGHT.format(clock="order_date"), TONIGHT.format(clock="session_start")
+
+# Every order that came tonight thrown out by cleanup, as raw, staging and the summary agree.
+ALL_QUARANTINED = f"""
+create temporary table thrown as select order_id from marts.fct_orders where {ORDERED};
+insert into quality.quarantine_transactions
+select (jsonb_populate_record(null::quality.quarantine_transactions, jsonb_build_object(
+    'source_key', raw.row_id, 'business_key', raw.transaction_id, 'rules', '{{}}'::text[],
+    'severity', 'critical', 'raw_row', to_jsonb(raw), 'batch_id', raw._batch_id,
+    'as_of', quality.night()
+))).*
+from raw_mysql.transactions as raw
+where raw._valid_to is null and raw.transaction_id in (select order_id from thrown);
+delete from staging.stg_mysql__transactions where order_id in (select order_id from thrown);
+delete from marts.fct_order_items where order_id in (select order_id from thrown);
+delete from marts.fct_orders where order_id in (select order_id from thrown);
+update marts.data_quality_summary
+set
+    quarantined = quarantined + (select count(*) from thrown),
+    clean = clean - (select count(*) from thrown)
+where as_of = quality.night() and table_name = 'transactions';
+"""
+
 STOP: list[tuple[str, str, str]] = [
     ("customer_rfm emptied", "delete from marts.customer_rfm",
      "not_empty_when_there_are_purchases"),
@@ -174,6 +198,38 @@ STOP: list[tuple[str, str, str]] = [
      "update marts.data_quality_summary set quarantined = quarantined + clean / 3,"
      " clean = clean - clean / 3 where as_of = quality.night() and table_name = 'transactions'",
      "few_rows_are_quarantined"),
+    ("all of tonight's orders quarantined", ALL_QUARANTINED, "new_rows_are_quarantined_as_usual"),
+    ("device_type null in all of tonight's sessions",
+     "alter table marts.fct_sessions alter device_type drop not null;"
+     f" update marts.fct_sessions set device_type = null where {BEGUN}",
+     "new_rows_are_filled_as_usual"),
+    ("payment_method null in all of tonight's orders",
+     "alter table marts.fct_orders alter payment_method drop not null;"
+     f" update marts.fct_orders set payment_method = null where {ORDERED}",
+     "new_rows_are_filled_as_usual"),
+    ("total_amount of tonight's orders in cents",
+     f"update marts.fct_orders set total_amount = total_amount * 100 where {ORDERED}",
+     "new_rows_keep_their_means"),
+    ("mobiles vanished from tonight's sessions",
+     "update marts.fct_sessions set device_type = 'desktop' where device_type = 'mobile'"
+     f" and {BEGUN}", "new_rows_keep_their_categories"),
+    ("the status pending vanished from tonight's orders",
+     "update marts.fct_orders set order_status = 'shipped' where order_status = 'pending'"
+     f" and {ORDERED}", "new_rows_keep_their_categories"),
+    ("sessions forgot their orders",
+     "update marts.fct_sessions set order_id = null where order_id in (select order_id from"
+     " marts.fct_sessions where order_id is not null order by order_id limit 3)",
+     "purchases_of_journeys_are_orders"),
+    ("an order of two sessions",
+     "update marts.fct_sessions set order_id = (select min(order_id) from marts.fct_sessions)"
+     " where session_id = (select min(session_id) from marts.fct_sessions where order_id >"
+     " (select min(order_id) from marts.fct_sessions))", "purchases_of_journeys_are_orders"),
+    ("conversions of the wrong customers",
+     "update marts.customer_journey set converting_sessions = converting_sessions"
+     " + case customer_id when (select min(customer_id) from marts.customer_journey) then 1"
+     " else -1 end where customer_id in ((select min(customer_id) from marts.customer_journey),"
+     " (select max(customer_id) from marts.customer_journey where converting_sessions > 0))",
+     "journeys_convert_where_sessions_do"),
     ("data_quality_summary without a table",
      "delete from marts.data_quality_summary where as_of = quality.night()"
      " and table_name = 'events'", "every_source_table_is_summed_up"),

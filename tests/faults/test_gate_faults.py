@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from dags.stages.gate import GateResult, run_gate
 from dags.stages.gate_figures import measure
@@ -99,20 +100,35 @@ def judge_with(company: Company, fault: Fault, home: Path) -> GateResult:
     return run_gate(night, home, url)
 
 
-@pytest.mark.parametrize("feature", ["avg_session_duration", "session_intensity"])
+@pytest.mark.parametrize(
+    ("feature", "trained"),
+    [("avg_session_duration", False), ("session_intensity", False), ("recency_days", True)],
+)
 def test_a_slow_drift_is_found_within_twenty_nights(
-    company: Company, feature: str, tmp_path: Path
+    company: Company, feature: str, trained: bool, tmp_path: Path
 ) -> None:
-    """A feature that grows by 5 % a night: no step is large, and the training window is left."""
+    """A feature that grows by 5 % a night: no step is large, and the training window is left.
+
+    That is the first night of all, or where there is a champion the last that it had seen.
+    """
     project = make_project(tmp_path / "project", "customer_features")
     (suite,) = read_suites(project).values()
-    nights = [date.fromisoformat(night["as_of"]) for night in told(company)][-20:]
+    lived = [date.fromisoformat(night["as_of"]) for night in told(company)]
+    seen = lived[-25] if trained else lived[0]
+    nights = lived[-20:]
     company.copy(company.name, f"{company.name}_fault")
     url = with_database(company.servers.warehouse_url, f"{company.name}_fault")
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("delete from quality.table_figures where as_of >= %s", (nights[0],))
         conn.execute("delete from quality.feature_bins where as_of >= %s", (nights[0],))
         conn.execute("delete from quality.verdicts where as_of >= %s", (nights[0],))
+        if trained:
+            conn.execute(
+                "insert into ml.model_versions (model, version, family, as_of, artefact, sha256,"
+                " is_champion, params, data_fingerprint, trained_rows) values ('kmeans', 'v1',"
+                " 'customer_segmentation', %s, 'v1', 'x', true, %s, 'x', 1)",
+                (seen, Jsonb({"trained_until": str(seen)})),
+            )
         for number, night in enumerate(nights, 1):
             conn.execute(
                 f"update marts.customer_features set {feature} = {feature} * 1.05 ^ %s"
@@ -122,11 +138,11 @@ def test_a_slow_drift_is_found_within_twenty_nights(
             conn.execute("select set_config('amato.as_of', %s, false)", (str(night),))
             measure(conn, night, suite.tables)
             row = conn.execute(
-                "select value, high from quality.table_figures where as_of = %s"
+                "select value, high, learnt_from from quality.table_figures where as_of = %s"
                 " and figure = 'psi' and column_name = %s",
                 (night, feature),
             ).fetchone()
-            assert row is not None
+            assert row is not None and row[2] == seen
             steps = conn.execute(
                 "select count(*) from quality.table_figures where as_of = %s and figure = 'mean'"
                 " and column_name = %s and (value < low or value > high)",

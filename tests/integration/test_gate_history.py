@@ -61,10 +61,10 @@ class Shop:
         self.night += timedelta(days=1)
         return set(rows), standing
 
-    def live(self, nights: int) -> None:
-        """Nights of 20 to 26 sales, as many as two hundred before the first."""
+    def live(self, nights: int, before: int = 200) -> None:
+        """Nights of 20 to 26 sales, and so many before the first."""
         for number in range(nights):
-            self.sell(20 + 3 * (number % 3) if number else 200)
+            self.sell(20 + 3 * (number % 3) if number else before)
             assert self.measure()[0] == set()
 
 
@@ -80,7 +80,7 @@ def test_nothing_is_judged_before_fourteen_nights_have_taught(shop: Shop) -> Non
     shop.sell(23)
     shop.conn.execute("update marts.sales set amount = amount * 100, kind = 'b'")
     found, standing = shop.measure()
-    assert found == set()
+    assert {figure for figure, _ in found if not figure.startswith("recent_")} == set()
     assert standing.nights["mean"][0] == standing.nights["rows"][0] == 13
 
 
@@ -89,7 +89,7 @@ def test_fourteen_nights_are_enough_and_say_which_they_were(shop: Shop) -> None:
     shop.sell(23)
     shop.conn.execute("update marts.sales set amount = amount * 100")
     found, standing = shop.measure()
-    assert found == {("mean", "amount")}
+    assert found == {("mean", "amount"), ("recent_mean", "amount")}
     assert standing.nights["mean"] == (14, FIRST + timedelta(days=1), FIRST + timedelta(days=14))
 
 
@@ -213,3 +213,133 @@ def test_drift_is_the_population_stability_index(warehouse_url: str) -> None:
     assert psi > 0.25 and rows[0][2] == 0.25 and rows[0][3] == FIRST
     # A quarter instead of a half: 0.25 ln 2 + 0.25 ln 1.5 = 0.2747.
     assert rows[1][0] == "half" and rows[1][1] == pytest.approx(0.2747, abs=0.002)
+
+
+TONIGHT = "where sold_at >= quality.night() - 1"
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("select 1", set()),
+        (f"update marts.sales set kind = null {TONIGHT}", {("recent_nulls", "kind"),
+         ("recent_share", "kind=a"), ("recent_share", "kind=b")}),
+        (f"update marts.sales set kind = 'b' {TONIGHT} and kind = 'a'",
+         {("recent_share", "kind=a")}),
+        (f"update marts.sales set amount = amount * 100 {TONIGHT}", {("recent_mean", "amount")}),
+        (f"update marts.sales set note = 'x' {TONIGHT}", set()),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_tonights_rows_alone_is_seen(
+    shop: Shop, fault: str, expected: Found
+) -> None:
+    """Twenty rows of a hundred thousand move no figure of the whole table."""
+    shop.live(20, before=100_000)
+    shop.sell(21)
+    shop.conn.execute("select set_config('amato.as_of', %s, false)", (str(shop.night),))
+    shop.conn.execute(fault.encode())
+    assert shop.measure()[0] == expected
+
+
+def test_new_rows_that_differ_by_chance_alone_do_not_alarm(shop: Shop) -> None:
+    """Sixty nights of five to forty sales, with more on Sundays: not one alarm, whatever falls."""
+    rng = np.random.default_rng(11)
+    found: list[tuple[date, Found]] = []
+    for number in range(LEARNING_NIGHTS + 61):
+        sunday = shop.night.isoweekday() == 7
+        rows = int(rng.integers(5, 41)) if number else 5000
+        kinds = ["a", "b", "c", "rare"]
+        with shop.conn.cursor().copy("copy marts.sales from stdin") as copy:
+            for n in range(rows):
+                sold = f"{shop.night - timedelta(days=1)} {n * 24 // rows:02}:00:00+00"
+                amount = round(float(rng.lognormal(3, 1)), 2)
+                kind = str(rng.choice(kinds, p=[0.5, 0.37, 0.1, 0.03]))
+                note = None if rng.random() < (0.5 if sunday else 0.3) else "x"
+                copy.write_row((number * 10_000 + n, sold, amount, kind, note))
+        found.append((shop.night, {f for f in shop.measure()[0] if f[0].startswith("recent_")}))
+    assert [(night, what) for night, what in found if what] == []
+
+
+def test_a_day_of_few_rows_is_judged_with_the_six_before_it(shop: Shop) -> None:
+    """Two rows a day say nothing; fourteen of a week do, and are compared with other weeks'."""
+    shop.sell(5000)
+    shop.measure()
+    for _ in range(30):
+        shop.sell(2)
+        assert shop.measure()[0] == set()
+    assert shop.conn.execute(
+        "select distinct column_name, value from quality.table_figures"
+        " where figure = 'recent_rows' and as_of = %s", (shop.night - timedelta(days=1),)
+    ).fetchall() == [("7 days", 14)]  # fmt: skip
+    shop.sell(2)
+    shop.conn.execute("select set_config('amato.as_of', %s, false)", (str(shop.night),))
+    shop.conn.execute(f"update marts.sales set amount = amount * 100 {TONIGHT}".encode())
+    assert shop.measure()[0] == {("recent_mean", "amount")}
+
+
+def test_quarantine_is_judged_by_the_rows_that_came(shop: Shop) -> None:
+    """Of 100,000 rows 2 % are quarantined: all of tonight's are hardly more of the whole."""
+    clean = WatchedTable("marts.sales", source=("mysql", "sales"))
+    shop.conn.execute("create table quality.quarantine_sales (batch_id bigint)")
+    shop.conn.execute("insert into quality.quarantine_sales select 0 from generate_series(1, 2000)")
+    for number in range(20):
+        last = number == 19
+        shop.conn.execute(
+            "insert into elt.load_log (batch_id, as_of, source_system, source_table, read,"
+            " inserted, updated, deleted, unchanged, rejected, bytes, seconds, raw_live)"
+            " values (%s, %s, 'mysql', 'sales', 35, 25, 10, 0, 0, 0, 0, 0, 100000)",
+            (number, shop.night),
+        )
+        shop.conn.execute(
+            "insert into quality.quarantine_sales select %s from generate_series(1, %s)",
+            (number, 25 if last else number % 2),
+        )
+        shop.conn.execute("select set_config('amato.as_of', %s, false)", (str(shop.night),))
+        standing = measure(shop.conn, shop.night, [clean])[clean.table]
+        assert standing.error is None
+        found = shop.conn.execute(
+            "select value, value > high from quality.table_figures"
+            " where as_of = %s and figure = 'recent_quarantined'", (shop.night,)
+        ).fetchall()  # fmt: skip
+        if number:
+            judged = number > LEARNING_NIGHTS
+            share = 1 if last else number % 2 / 25
+            assert found == [(share, last if judged else None)]
+        shop.conn.execute(
+            "insert into quality.verdicts (as_of, verdict, published) values (%s, 'passed', true)",
+            (shop.night,),
+        )
+        shop.night += timedelta(days=1)
+
+
+def test_nulls_of_a_small_table_are_measured_but_not_judged_by_history(shop: Shop) -> None:
+    shop.live(20)
+    shop.conn.execute("delete from marts.sales where id > 60")
+    shop.conn.execute("update marts.sales set note = null, amount = null where id <= 30")
+    found, standing = shop.measure()
+    assert not {f for f in found if f[0] in ("nulls", "mean", "share")}
+    assert (standing.rows, "mean" in standing.nights) == (60, False)
+    assert shop.conn.execute(
+        "select value from quality.table_figures where as_of = %s and figure = 'nulls'"
+        " and column_name = 'amount'", (shop.night - timedelta(days=1),)
+    ).fetchall() == [(0.5,)]  # fmt: skip
+
+
+def test_an_outage_that_was_published_does_not_raise_the_limit(shop: Shop) -> None:
+    """Nor does a row from the future lower it."""
+    limit = "select high from quality.table_figures where figure = 'age_hours' and as_of = %s"
+
+    def high() -> float:
+        return shop.conn.execute(limit, (shop.night - timedelta(days=1),)).fetchall()[0][0]
+
+    shop.live(21)
+    before = high()
+    for _ in range(4):
+        shop.measure()  # nothing came, and all of it was published
+    shop.conn.execute(SELL, {"night": shop.night + timedelta(days=2), "rows": 1})
+    shop.measure()
+    shop.conn.execute("delete from marts.sales where sold_at > quality.night()")
+    for _ in range(10):
+        shop.sell(23)
+        shop.measure()
+        assert high() == pytest.approx(before, abs=1)

@@ -17,6 +17,7 @@ from dags.stages.gate import (
     NotValidatedError,
     check_verdict,
     publish_night,
+    recorded_result,
     run_gate,
     write_unjudged_file,
 )
@@ -89,6 +90,43 @@ def test_all_failing_rows_are_kept_with_their_keys(warehouse_url: str, tmp_path:
     assert query(
         warehouse_url, f"select count(*) from quality.failing_rows where as_of = '{NIGHT}'"
     ) == [(0,)]
+
+
+def test_a_column_that_lost_values_names_every_row_that_did(
+    warehouse_url: str, tmp_path: Path
+) -> None:
+    """What sixteen nights taught is what the first of them showed."""
+    make_marts(warehouse_url, customers=250)
+    judge(warehouse_url, tmp_path)
+    execute(
+        warehouse_url,
+        "insert into quality.table_figures (as_of, table_name, figure, column_name, value)"
+        " select as_of - n, table_name, figure, column_name, value"
+        " from quality.table_figures cross join generate_series(1, 16) as n",
+    )
+    execute(
+        warehouse_url,
+        "insert into quality.verdicts (as_of, verdict, published)"
+        " select as_of - n, 'passed', true"
+        " from quality.verdicts cross join generate_series(1, 16) as n",
+    )
+    execute(
+        warehouse_url,
+        "update marts.customer_rfm set email = null, first_name = null where frequency <= 129",
+    )
+    assert judge(warehouse_url, tmp_path) == "failed"
+    with psycopg.connect(warehouse_url, options="-c role=amato_reader") as conn:
+        outcomes = recorded_result(conn, NIGHT).outcomes
+    outcome = next(o for o in outcomes if o.name == "columns_are_filled_as_usual")
+    assert (outcome.unexpected_count, outcome.rows_checked) == (129, 250)
+    assert "(129 of 250 rows; e.g. customer_id=C01, null_columns=email, first_name;" in (
+        outcome.finding()
+    )
+    assert query(
+        warehouse_url,
+        "select count(distinct row_key ->> 'customer_id') from quality.failing_rows"
+        " where expectation = 'columns_are_filled_as_usual'",
+    ) == [(129,)]
 
 
 def test_an_emptied_table_is_critical_and_one_that_never_held_rows_is_none(

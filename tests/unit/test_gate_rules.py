@@ -9,12 +9,14 @@ import pytest
 
 from dags.stages.gate import PROJECT, GateResult, GateStoppedError, enforce, gx_url, verdict_of
 from dags.stages.gate_docs import ASSETS, make_offline, rewrite
-from dags.stages.gate_outcomes import Outcome
+from dags.stages.gate_figures import Standing
+from dags.stages.gate_outcomes import Outcome, outcomes_of
 from dags.stages.gate_records import Override
 from dags.stages.gate_rows import failing_rows_query
 from dags.stages.gate_scores import lost_share, scores_of
 from dags.stages.gate_suites import read_suites
 from elt.specs import SPECS
+from ml.customer_segmentation.config import MODEL_FEATURES
 
 HELD = Outcome(
     suite="customer_rfm", table="marts.customer_rfm", name="a_rule", column=None,
@@ -72,10 +74,47 @@ def test_a_check_on_history_says_what_it_learnt_from() -> None:
         rows_checked=None, observed={"examples": [{"column_name": "price", "value": 1}]},
     )  # fmt: skip
     assert learnt.finding() == (
-        "b_rule failed on marts.customer_rfm (1 row; e.g. column_name=price, value=1; "
+        "b_rule failed on marts.customer_rfm (e.g. column_name=price, value=1; "
         "learnt from 22 nights, 1998-06-09 to 1998-06-30)"
     )
+    several = replace(learnt, unexpected_count=1234)
+    assert "(1,234 findings; e.g. column_name=price" in several.finding()
     assert IDLE.finding() == ("d_rule does not apply to marts.customer_rfm: 3 of 14 nights known")
+
+
+@pytest.mark.parametrize(
+    ("figure", "rows", "nights", "note"),
+    [
+        ("mean", 60, {}, "marts.t has fewer than 100 rows, of which too little can be said"),
+        ("nulls", 60, {"nulls": (56, None, None)},
+         "marts.t has fewer than 100 rows, of which too little can be said"),
+        ("recent_nulls", 5000, {}, "fewer than 6 new rows came to marts.t"),
+        ("mean", 5000, {"mean": (3, None, None)},
+         "3 of 14 nights known that it has to learn from"),
+    ],
+)  # fmt: skip
+def test_what_does_not_apply_says_the_true_reason(
+    figure: str, rows: int, nights: dict[str, tuple[int, None, None]], note: str
+) -> None:
+    standing = Standing(rows=rows, error=None, ever_held_rows=True, nights=nights)
+    result = {
+        "success": True,
+        "expectation_config": {
+            "meta": {"name": "a_rule", "needs": {"history": figure, "of": "marts.t"}},
+            "kwargs": {"unexpected_rows_query": "select"},
+            "severity": "critical",
+        },
+        "result": {"observed_value": 0},
+        "exception_info": {"raised_exception": False},
+    }
+    (outcome,) = outcomes_of("t", "marts.t", [result], {"marts.t": standing})
+    assert (outcome.state, outcome.note) == ("not_applicable", note)
+
+
+def test_the_drift_of_every_feature_of_the_segmentation_is_followed() -> None:
+    (watched,) = read_suites()["customer_features"].tables
+    mart_columns = {"monetary": "monetary_value"}
+    assert {mart_columns.get(name, name) for name in MODEL_FEATURES} <= set(watched.drift)
 
 
 def test_a_published_night_passes_whatever_was_found() -> None:
