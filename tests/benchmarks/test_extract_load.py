@@ -1,8 +1,8 @@
 """How fast extract and load are, in ratios of one run: whole processes, proof included.
 
 The sizes are ``AMATO_BENCH_ITEMS`` (1.5 M) and ``AMATO_BENCH_VIEWS`` (800 k); ratios are
-held to their limits at full size only. Every figure is the best of ``AMATO_BENCH_REPEATS``
-(2) runs and is kept in ``.local/bench/extract_load.json``.
+held to their limits at these sizes only, memory at any. Every figure is the best of
+``AMATO_BENCH_REPEATS`` (2) runs and is kept in ``.local/bench/extract_load.json``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.integration.elt.support import empty_warehouse, shared_source, shared
 ITEMS = int(os.environ.get("AMATO_BENCH_ITEMS", "1500000"))
 VIEWS = int(os.environ.get("AMATO_BENCH_VIEWS", "800000"))
 REPEATS = int(os.environ.get("AMATO_BENCH_REPEATS", "2"))
-FULL_SIZE = ITEMS >= 1_500_000 and VIEWS >= 800_000
+FULL_SIZE = ITEMS == 1_500_000 and VIEWS == 800_000
 TABLES = ("transaction_items", "page_views")
 FIRST_NIGHT = date(2026, 1, 1)
 # The limits of issue 4.
@@ -130,7 +130,7 @@ def note(name: str, value: float) -> float:
 
 
 def hold(condition: bool, message: str) -> None:
-    """Ratios mean something at full size only."""
+    """Ratios are held to at full size only."""
     if FULL_SIZE:
         assert condition, message
 
@@ -193,7 +193,7 @@ def test_mongo_against_copy(bench: Bench) -> None:
         job = partial(bench.job, "bare", "page_views", python_only=kind == "python")
         typed = quickest(f"views: typed copier, {kind}", job)
         memory = note(f"views: MB above idle, {kind}", typed.peak_mb - idle.peak_mb)
-        hold(memory <= MEMORY_MB, f"{memory:.0f} MB above an idle task")
+        assert memory <= MEMORY_MB, f"{memory:.0f} MB above an idle task"
         shares[kind] = note(
             f"views: typed copier / COPY, without start, {kind}",
             limit / (typed.seconds - idle.seconds),
@@ -217,7 +217,7 @@ def test_a_night_costs_what_changed(bench: Bench, table: str) -> None:
     note(f"{table}: budget of that night", budget)
     for name, measured in (("first load", first), ("night", night)):
         memory = note(f"{table}: MB above idle, {name}", measured.peak_mb - idle.peak_mb)
-        hold(memory <= MEMORY_MB, f"{memory:.0f} MB above an idle task")
+        assert memory <= MEMORY_MB, f"{memory:.0f} MB above an idle task"
     hold(seconds <= budget, f"a night takes {seconds:.2f} s of {budget:.2f}")
 
 
