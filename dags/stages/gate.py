@@ -104,19 +104,20 @@ def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJEC
     """
     import psycopg
 
-    from dags.stages.gate_docs import make_offline
+    from dags.stages.gate_docs import drop_old_nights, make_offline
     from dags.stages.gate_pages import explain
 
     with psycopg.connect(warehouse_url, options=_options(as_of), autocommit=True) as conn:
         hold_builds(conn)
         forget_night(conn, as_of)
         write_unjudged_file(home, as_of)
+        drop_old_nights(home, as_of)
         suites = read_suites(project)
         watched = [table for suite in suites.values() for table in suite.tables]
         standings = measure(conn, as_of, watched)
         outcomes = _evaluate(as_of, home, warehouse_url, project, conn, suites, standings)
         explain(home, as_of, suites.values(), outcomes)
-        make_offline(home / "data_docs")
+        make_offline(home / "data_docs", as_of)
         scores = scores_of(outcomes, {name: s.rows for name, s in standings.items()})
         record(conn, as_of, outcomes, scores)
         override = override_of(conn, as_of, newest_build(conn, as_of), outcomes)

@@ -1,16 +1,21 @@
-"""Makes the Data Docs of Great Expectations readable on a machine without the internet.
+"""Keeps the Data Docs of Great Expectations small, and readable without the internet.
 
 GX's templates load their style sheets, scripts and logo from seven hosts. Pages are rewritten
 after GX has built them: what is vendored in ``plugins/static/data_docs`` is taken from the site
 itself, and any other thing that would be fetched from elsewhere is left out.
+
+GX keeps the results of every night, and reads them all for its index. Those of nights older than
+``KEPT_NIGHTS`` days are dropped with their pages; what was found stays in the warehouse.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+from datetime import date, timedelta
 from pathlib import Path
 
+from dags.stages.gate_rows import KEPT_NIGHTS
 from report_pages.files import replace_file
 
 ASSETS = Path(__file__).resolve().parents[2] / "plugins" / "static" / "data_docs"
@@ -22,6 +27,8 @@ RENAMED = {
     "bootstrap-table-filter-control.css": "bootstrap-table-filter-control.min.css",
     "jquery-3.7.1.min.js": "jquery.min.js",
 }
+# What GX writes for a night: its index, the suites' pages, the night's results, its own styles.
+_BUILT = ("*.html", "expectations/**/*.html", "validations/*/{}/**/*.html", "static/styles/*.css")
 _FETCHED = re.compile(
     r"<script\b[^>]*\bsrc=\"(?P<script>https?:[^\"]+)\"[^>]*>\s*</script>"
     r"|<link\b[^>]*\bhref=\"(?P<style>https?:[^\"]+)\"[^>]*>"
@@ -35,19 +42,30 @@ _FAVICON = re.compile(r"href=\"[./]*/static/images/favicon\.ico\"")
 _NEWSLETTER = re.compile(r"<footer>\s*<p>Stay current on everything GX.*?</footer>", re.DOTALL)
 
 
-def make_offline(site: Path) -> list[Path]:
+def drop_old_nights(home: Path, as_of: date) -> None:
+    """Drop results and pages of the nights that are long over on the night `as_of`."""
+    oldest = as_of - timedelta(days=KEPT_NIGHTS)
+    for folder in (home / "validation_results", home / "data_docs" / "validations"):
+        for night in folder.glob("*/*/"):  # suite, night
+            if date.fromisoformat(night.name) < oldest:
+                shutil.rmtree(night)
+
+
+def make_offline(site: Path, as_of: date) -> list[Path]:
     """Rewrite the pages of a Data Docs site that fetch from elsewhere; returns those pages.
 
-    Copies the vendored assets into the site. Running it again changes nothing.
+    Looks at the pages that a run for the night `as_of` builds. Copies the vendored assets into
+    the site. Running it again changes nothing.
     """
     shutil.copytree(ASSETS, site / FOLDER, dirs_exist_ok=True, copy_function=_copy_if_changed)
     changed = []
-    for page in sorted([*site.rglob("*.html"), *(site / "static" / "styles").glob("*.css")]):
-        text = page.read_text(encoding="utf-8")
-        rewritten = rewrite(text, depth=len(page.relative_to(site).parts) - 1)
-        if rewritten != text:
-            replace_file(page, rewritten)
-            changed.append(page)
+    for pattern in _BUILT:
+        for page in sorted(site.glob(pattern.format(as_of))):
+            text = page.read_text(encoding="utf-8")
+            rewritten = rewrite(text, depth=len(page.relative_to(site).parts) - 1)
+            if rewritten != text:
+                replace_file(page, rewritten)
+                changed.append(page)
     return changed
 
 

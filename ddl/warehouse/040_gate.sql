@@ -74,77 +74,41 @@ create table quality.table_scores (
 );
 
 -- A stopped night that somebody has published all the same. It holds for the build that was
--- judged (null: none was on record), and for the findings that stopped the night then; the run's
--- own figures say who and when. A run publishes a night once.
+-- judged (null: none was on record); the run's own figures say who and when.
 create table quality.overrides (
-    override_id bigint generated always as identity primary key,
     as_of date not null,
     build_id bigint,
-    findings text[] not null,
     reason text not null check (length(trim(reason)) >= 10),
     published_by text not null,
     dag_id text not null,
     run_id text not null,
     run_at timestamptz not null,
-    unique (as_of, dag_id, run_id)
+    unique nulls not distinct (as_of, build_id)
 );
 
--- One row per night. published: models and reports may use it; mark: what everything made from it
--- must say. verdict is null, and the night not published, where its tables are not judged as they
--- stand: a judgement is going on or broke off, or dbt has begun to build the night again since.
+-- One row per night that was judged. published: models and reports may use it; mark: what
+-- everything made from it must say.
 create table quality.verdicts (
     as_of date primary key,
     build_id bigint,
-    verdict text check (
+    verdict text not null check (
         verdict in ('passed', 'passed_with_warnings', 'failed', 'error')
     ),
     published boolean not null,
     score numeric(5, 2),
     finding text,
-    mark text,
-    check (verdict is not null or not published)
+    mark text
 );
-
--- Takes back what was said of a night. Who builds may do that, and nothing else with verdicts.
-create function quality.void_verdict(night date) returns void
-language sql security definer set search_path = '' as $$
-    insert into quality.verdicts (as_of, published) values (night, false)
-    on conflict (as_of) do update set
-        build_id = null, verdict = null, published = false, score = null, finding = null, mark = null
-$$;
-revoke execute on function quality.void_verdict(date) from public;
-grant execute on function quality.void_verdict(date) to amato_transformer;
-
--- The newest night that was opened or judged: whether it may be used, and what was found, or why
--- nothing is known.
-create view quality.newest_night as
-select
-    newest.as_of,
-    coalesce(verdicts.published, false) as published,
-    case
-        when verdicts.verdict is null then 'the gate has not judged it as it stands'
-        else verdicts.finding
-    end as finding
-from (
-    select max(nights.as_of) as as_of
-    from (
-        select as_of from elt.nights
-        union all
-        select as_of from quality.verdicts
-    ) as nights
-) as newest
-left join quality.verdicts on newest.as_of = verdicts.as_of
-where newest.as_of is not null;
 
 -- The scientist reads how a night was judged, and nothing else in this schema.
 set local role amato_transformer;
 revoke create on schema quality from amato_validator;
 grant usage on schema quality to amato_scientist;
 set local role amato_validator;
-grant select on quality.verdicts, quality.newest_night to amato_scientist;
+grant select on quality.verdicts to amato_scientist;
 
--- Which night's predictions are in force. They are stale where they are of an earlier night than
--- the newest, or that one is not published: they stay where they are until one is, and is scored.
+-- Which night's predictions are in force, and whether a newer night was judged since: stale ones
+-- stay where they are until a night is published again.
 set local role amato_scientist;
 create view ml.predictions_standing as
 with scored as (
@@ -154,19 +118,29 @@ with scored as (
     from ml.model_runs
     where kind = 'infer' and state = 'success'
     group by model
+),
+
+newest as (
+    select
+        as_of,
+        published,
+        finding
+    from quality.verdicts
+    order by as_of desc
+    limit 1
 )
 
 select
     scored.model,
     scored.predictions_as_of,
     newest.as_of as newest_night,
-    coalesce(not newest.published or scored.predictions_as_of < newest.as_of, false) as is_stale,
+    coalesce(scored.predictions_as_of < newest.as_of, false) as is_stale,
     case
-        when not newest.published then newest.finding
-        when scored.predictions_as_of < newest.as_of then 'it is not scored yet'
+        when scored.predictions_as_of < newest.as_of and not newest.published
+            then newest.finding
     end as stale_because
 from scored
-left join quality.newest_night as newest on true;
+left join newest on true;
 grant select on ml.predictions_standing to amato_reader, amato_validator;
 
 reset role;

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dags.stages.gate import PROJECT, GateResult, GateStoppedError, enforce, gx_url, verdict_of
-from dags.stages.gate_docs import ASSETS, make_offline, rewrite
+from dags.stages.gate_docs import ASSETS, drop_old_nights, make_offline, rewrite
 from dags.stages.gate_figures import Standing
 from dags.stages.gate_outcomes import Outcome, outcomes_of
 from dags.stages.gate_records import Override
@@ -242,12 +242,31 @@ def test_the_logo_is_the_sites_own_by_day_and_by_night() -> None:
 
 
 def test_making_a_site_offline_again_changes_nothing(tmp_path: Path) -> None:
-    page = tmp_path / "deep" / "page.html"
-    page.parent.mkdir()
+    page = tmp_path / "validations" / "orders" / "2026-02-10" / "20260210T000000Z" / "page.html"
+    page.parent.mkdir(parents=True)
     page.write_text('<script src="https://code.jquery.com/jquery-3.7.1.min.js"></script>')
-    assert make_offline(tmp_path) == [page]
-    assert make_offline(tmp_path) == []
+    assert make_offline(tmp_path, date(2026, 2, 9)) == []
+    assert make_offline(tmp_path, date(2026, 2, 10)) == [page]
+    assert make_offline(tmp_path, date(2026, 2, 10)) == []
     assert (tmp_path / "static" / "vendor" / "jquery.min.js").is_file()
+
+
+def test_nights_that_are_long_over_are_dropped_with_their_pages(tmp_path: Path) -> None:
+    nights = [date(2026, 1, 5), date(2026, 1, 6), date(2026, 2, 10), date(2026, 4, 1)]
+    folders = {
+        night: [
+            tmp_path / "validation_results" / "orders" / str(night),
+            tmp_path / "data_docs" / "validations" / "orders" / str(night),
+        ]
+        for night in nights
+    }
+    for folder in [folder for pair in folders.values() for folder in pair]:
+        (folder / "20260101T000000.000000Z").mkdir(parents=True)
+        (folder / "20260101T000000.000000Z" / "warehouse-orders.html").write_text("")
+    drop_old_nights(tmp_path, date(2026, 2, 10))  # 36 and 35 days after the first two
+    kept = [night for night in nights if all(folder.is_dir() for folder in folders[night])]
+    assert kept == nights[1:]
+    assert not any(folder.exists() for folder in folders[nights[0]])
 
 
 def test_vendored_assets_fetch_nothing_and_carry_their_licences() -> None:
