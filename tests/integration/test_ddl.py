@@ -249,3 +249,35 @@ def test_the_command_line_migrates_and_says_what_it_did(
         conn.execute("update amato_migrations set sha256 = 'x'")
     assert main(["postgres"]) == 1
     assert "001_marketing.sql was changed" in capsys.readouterr().err
+
+
+def test_overrides_from_before_findings_were_kept_stay_and_cover_nothing(
+    empty_postgres_url: str, tmp_path: Path
+) -> None:
+    before = tmp_path / "warehouse"
+    shutil.copytree(FOLDER / "warehouse", before)
+    for file in before.iterdir():
+        if file.name >= "041":
+            file.unlink()
+    with psycopg.connect(empty_postgres_url) as warehouse:
+        migrate_warehouse(warehouse, folder=before)
+        # One run that published the same night twice, after it was built again.
+        warehouse.execute(
+            "insert into quality.overrides"
+            " (as_of, build_id, reason, published_by, dag_id, run_id, run_at)"
+            " select '2026-01-05', build, 'seen and harmless', 'eva', 'nightly', 'manual',"
+            " '2026-01-05'"
+            " from (values (7), (8)) as builds (build)"
+        )
+        warehouse.execute(
+            "insert into quality.verdicts (as_of, build_id, verdict, published, finding, mark)"
+            " values ('2026-01-05', 8, 'failed', true, 'orders', 'published by eva')"
+        )
+        warehouse.commit()
+        migrate_warehouse(warehouse)
+        kept = warehouse.execute(
+            "select build_id, findings, reason from quality.overrides order by override_id"
+        ).fetchall()
+        assert kept == [(7, [], "seen and harmless"), (8, [], "seen and harmless")]
+        verdict = warehouse.execute("select verdict, published from quality.verdicts").fetchone()
+        assert verdict == ("failed", True)
