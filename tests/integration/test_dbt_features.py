@@ -470,8 +470,9 @@ def test_exports_hold_the_night_and_repeat_byte_for_byte(
 
     with psycopg.connect(warehouse_url) as conn:
         conn.execute(
-            "insert into quality.verdicts (as_of, verdict, published, mark)"
-            " values (%s, 'passed_with_warnings', true, 'few visits')",
+            "update quality.verdicts"
+            " set verdict = 'passed_with_warnings', published = true, mark = 'few visits'"
+            " where as_of = %s",
             (NIGHT,),
         )
     with psycopg.connect(warehouse_url, options="-c role=amato_scientist") as conn:
