@@ -27,6 +27,7 @@ from dags.stages.gate_records import (
     forget_night,
     gravest_first,
     has_published,
+    held_suites,
     keep_failing_rows,
     override_of,
     publish,
@@ -116,7 +117,7 @@ def run_gate(as_of: date, home: Path, warehouse_url: str, project: Path = PROJEC
         watched = [table for suite in suites.values() for table in suite.tables]
         standings = measure(conn, as_of, watched)
         outcomes = _evaluate(as_of, home, warehouse_url, project, conn, suites, standings)
-        explain(home, as_of, suites.values(), outcomes)
+        explain(home, as_of, suites.values(), outcomes, held_suites(conn, as_of))
         make_offline(home / "data_docs", as_of)
         scores = scores_of(outcomes, {name: s.rows for name, s in standings.items()})
         record(conn, as_of, outcomes, scores)

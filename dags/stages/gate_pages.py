@@ -1,12 +1,13 @@
 """Puts the gate's own words into the pages of Data Docs.
 
-GX shows neither what a suite is for nor how grave a failure is, and what does not apply looks as
-if it had been checked. Its pages are completed after it has built them.
+GX shows neither what a suite is for nor how grave a failure is, and takes what does not apply for
+a failure. Its pages are completed after it has built them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Sequence
 from datetime import date
 from html import escape
 from pathlib import Path
@@ -22,11 +23,28 @@ _GENERIC = (
     '<p class="lead">A collection of Expectations defined for batches of data.</p>',
 )
 _ANCHOR = '<div id="section-1-content-block-2"'
+# A night of a suite in the table of the index.
+_ROW = "{'validation_success': "
+_FAILED_ROW = re.compile(
+    r"'_table_row_link_path': 'validations/(?P<suite>[^/']+)/(?P<night>[^/']+)/[^']*', "
+    r"'_validation_success_text': '(?P<text>Failed)'"
+)
+_FAILED_ICON = "fas fa-times text-danger ge-failed-icon"
+_SUCCESS_ICON = "fas fa-check-circle text-success ge-success-icon"
 _COLOURS = {"failed": "danger", "error": "danger", "not_applicable": "secondary"}
 
 
-def explain(home: Path, as_of: date, suites: Iterable[Suite], outcomes: Sequence[Outcome]) -> None:
-    """Write each suite's purpose, and what the gate makes of its results, into its pages."""
+def explain(
+    home: Path,
+    as_of: date,
+    suites: Collection[Suite],
+    outcomes: Sequence[Outcome],
+    held: set[tuple[str, date]],
+) -> None:
+    """Write each suite's purpose, and what the gate makes of its results, into its pages.
+
+    `held` are the suites, and nights before, of which nothing failed or broke.
+    """
     from dags.stages.gate import validation_page
 
     for suite in suites:
@@ -34,6 +52,24 @@ def explain(home: Path, as_of: date, suites: Iterable[Suite], outcomes: Sequence
         page = home / validation_page(suite.name, as_of)
         _complete(page, _purpose(suite) + _table(own, as_of))
         _complete(home / "data_docs" / "expectations" / f"{suite.name}.html", _purpose(suite))
+    unheld = {outcome.suite for outcome in outcomes if outcome.state in ("failed", "error")}
+    tonight = {(suite.name, as_of) for suite in suites if suite.name not in unheld}
+    index = home / "data_docs" / "index.html"
+    replace_file(index, clear_index(index.read_text(encoding="utf-8"), held | tonight))
+
+
+def clear_index(text: str, held: set[tuple[str, date]]) -> str:
+    """The index, with what does not apply to suites that hold no longer taken for a failure."""
+
+    def cleared(row: str) -> str:
+        found = _FAILED_ROW.search(row)
+        if not found or (found["suite"], date.fromisoformat(found["night"])) not in held:
+            return row
+        row = row[: found.start("text")] + "Success" + row[found.end("text") :]
+        return row.replace(_FAILED_ICON, _SUCCESS_ICON, 1)
+
+    head, *rows = text.split(_ROW)
+    return _ROW.join([head, *map(cleared, rows)])
 
 
 def _complete(page: Path, block: str) -> None:

@@ -112,6 +112,16 @@ def record(
         _record_verdict(conn, as_of, build, outcomes, scores[-1].score if scores else None)
 
 
+def held_suites(conn: Connection[Any], as_of: date) -> set[tuple[str, date]]:
+    """The suites, and nights other than `as_of`, of which nothing failed or broke."""
+    rows = conn.execute(
+        "select suite, as_of from quality.validation_results where as_of <> %s"
+        " group by suite, as_of having bool_and(state in ('passed', 'not_applicable'))",
+        (as_of,),
+    ).fetchall()
+    return {(suite, night) for suite, night in rows}
+
+
 def stopping_findings(outcomes: Iterable[Outcome]) -> list[str]:
     """What stops the night, each as an override names it.
 

@@ -1,5 +1,6 @@
 """What becomes of a stopped night: its rows are kept, and somebody may publish it all the same."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -129,6 +130,14 @@ def test_a_column_that_lost_values_names_every_row_that_did(
     ) == [(129,)]
 
 
+def shown(index: str, night: date) -> str:
+    """What the index of Data Docs says of a night of the only suite."""
+    (row,) = (r for r in index.split("{'validation_success': ") if f"/{night}/" in r)
+    (text,) = re.findall(r"'_validation_success_text': '(\w+)'", row)
+    assert ("ge-success-icon" in row) == (text == "Success")
+    return str(text)
+
+
 def test_an_emptied_table_is_critical_and_one_that_never_held_rows_is_none(
     warehouse_url: str, tmp_path: Path
 ) -> None:
@@ -141,11 +150,14 @@ def test_an_emptied_table_is_critical_and_one_that_never_held_rows_is_none(
     assert query(warehouse_url, state.format(NIGHT)) == [
         ("not_applicable", "marts.customer_rfm has never held rows")
     ]
+    index = tmp_path / "data_docs" / "index.html"
+    assert shown(index.read_text(), NIGHT) == "Success"
     execute(warehouse_url, "insert into marts.customer_rfm (customer_id) values ('C01')")
     judge(warehouse_url, tmp_path)
     execute(warehouse_url, "delete from marts.customer_rfm")
     assert judge(warehouse_url, tmp_path, date(1998, 7, 2)) == "failed"
     assert query(warehouse_url, state.format("1998-07-02")) == [("failed", None)]
+    assert shown(index.read_text(), date(1998, 7, 2)) == "Failed"
 
 
 def test_a_night_has_scores_that_its_verdict_and_pages_show(

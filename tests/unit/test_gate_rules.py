@@ -11,6 +11,7 @@ from dags.stages.gate import PROJECT, GateResult, GateStoppedError, enforce, gx_
 from dags.stages.gate_docs import ASSETS, drop_old_nights, make_offline, rewrite
 from dags.stages.gate_figures import Standing
 from dags.stages.gate_outcomes import Outcome, outcomes_of
+from dags.stages.gate_pages import clear_index
 from dags.stages.gate_records import Override
 from dags.stages.gate_rows import failing_rows_query
 from dags.stages.gate_scores import lost_share, scores_of
@@ -267,6 +268,27 @@ def test_nights_that_are_long_over_are_dropped_with_their_pages(tmp_path: Path) 
     kept = [night for night in nights if all(folder.is_dir() for folder in folders[night])]
     assert kept == nights[1:]
     assert not any(folder.exists() for folder in folders[nights[0]])
+
+
+def test_the_index_shows_a_failure_only_where_something_failed() -> None:
+    def row(suite: str, night: str, icon: str, text: str) -> str:
+        return (
+            f"{{'validation_success': '<i class=\"{icon}\"></i>', 'run_name': '{night}',"
+            f" '_table_row_link_path': 'validations/{suite}/{night}/t/warehouse-{suite}.html',"
+            f" '_validation_success_text': '{text}'}}"
+        )
+
+    held = "fas fa-check-circle text-success ge-success-icon", "Success"
+    failed = "fas fa-times text-danger ge-failed-icon", "Failed"
+    rows = [("a", "2026-01-01"), ("b", "2026-01-01"), ("b", "2026-01-02"), ("c", "2026-01-02")]
+
+    def page(*states: tuple[str, str]) -> str:
+        return f"data: [{', '.join(row(*r, *s) for r, s in zip(rows, states, strict=True))}]"
+
+    known = {("a", date(2026, 1, 1)), ("b", date(2026, 1, 2)), ("c", date(2026, 1, 1))}
+    assert clear_index(page(held, failed, failed, failed), known) == page(
+        held, failed, held, failed
+    )
 
 
 def test_vendored_assets_fetch_nothing_and_carry_their_licences() -> None:
