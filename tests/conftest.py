@@ -12,9 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.integration.source_support import Sources
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # The names of databases that are in use.
@@ -208,3 +212,14 @@ def fresh_sources(servers: Servers) -> Callable[[], AbstractContextManager[dict[
             }
 
     return make
+
+
+@pytest.fixture
+def sources(
+    fresh_sources: Callable[[], AbstractContextManager[dict[str, str]]],
+) -> Iterator["Sources"]:
+    """Fresh, migrated source databases, open."""
+    from tests.integration.source_support import open_sources
+
+    with fresh_sources() as urls, open_sources(urls) as opened:
+        yield opened

@@ -7,7 +7,7 @@ the DAG's tasks do; its seconds are those of the layers and of importing dbt onc
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from data_generators.args import DEFAULT_DAYS, WorldArgs
 from data_generators.generate import generate
 from tests.benchmarks.measure import REPOSITORY, measure, python
-from tests.integration.source_support import FreshSources, Sources, open_sources
+from tests.integration.source_support import Sources
 from tests.integration.test_dbt_truth import load_night
 
 SCALE = float(os.environ.get("AMATO_BENCH_SCALE", "1"))
@@ -50,12 +50,6 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
         path.write_text(json.dumps(_results, indent=1) + "\n")
 
     return say
-
-
-@pytest.fixture
-def sources(fresh_sources: FreshSources) -> Iterator[Sources]:
-    with fresh_sources() as urls, open_sources(urls) as opened:
-        yield opened
 
 
 def build(name: str, url: str, home: Path, night: date, tell: Tell) -> float:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -51,12 +51,6 @@ def tell(capsys: pytest.CaptureFixture[str]) -> Tell:
             print(f"\n  {text}", end="", flush=True)
 
     return say
-
-
-@pytest.fixture
-def sources(fresh_sources: FreshSources) -> Iterator[Sources]:
-    with fresh_sources() as urls, open_sources(urls) as opened:
-        yield opened
 
 
 @dataclass(frozen=True)

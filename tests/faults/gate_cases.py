@@ -51,6 +51,25 @@ def late(table: str, days: int) -> str:
     )
 
 
+def quarantined(table: str, row: str, source_key: str, business_key: str) -> str:
+    """What SQL selects from rows of raw, `row`, to put them into the quarantine of a table."""
+    return f"""insert into quality.quarantine_{table}
+select (jsonb_populate_record(null::quality.quarantine_{table}, jsonb_build_object(
+    'source_key', {row}.{source_key}, 'business_key', {row}.{business_key}, 'rules', '{{}}'::text[],
+    'severity', 'critical', 'raw_row', to_jsonb({row}), 'batch_id', {row}._batch_id,
+    'as_of', quality.night()
+))).*"""
+
+
+def counted_out(table: str) -> str:
+    """SQL by which the summary counts the rows in `thrown` as quarantined."""
+    return f"""update marts.data_quality_summary
+set
+    quarantined = quarantined + (select count(*) from thrown),
+    clean = clean - (select count(*) from thrown)
+where as_of = quality.night() and table_name = '{table}';"""
+
+
 # A tenth more searches in one night, which everything from raw to staging agrees on.
 FLOOD = """
 create temporary table flood as select * from raw_mongo.search_queries limit 1100;
@@ -84,46 +103,28 @@ ORDERED, BEGUN = TONIGHT.format(clock="order_date"), TONIGHT.format(clock="sessi
 # Every order that came tonight thrown out by cleanup, as raw, staging and the summary agree.
 ALL_QUARANTINED = f"""
 create temporary table thrown as select order_id from marts.fct_orders where {ORDERED};
-insert into quality.quarantine_transactions
-select (jsonb_populate_record(null::quality.quarantine_transactions, jsonb_build_object(
-    'source_key', raw.row_id, 'business_key', raw.transaction_id, 'rules', '{{}}'::text[],
-    'severity', 'critical', 'raw_row', to_jsonb(raw), 'batch_id', raw._batch_id,
-    'as_of', quality.night()
-))).*
+{quarantined("transactions", "raw", "row_id", "transaction_id")}
 from raw_mysql.transactions as raw
 where raw._valid_to is null and raw.transaction_id in (select order_id from thrown);
 delete from staging.stg_mysql__transactions where order_id in (select order_id from thrown);
 delete from marts.fct_order_items where order_id in (select order_id from thrown);
 update marts.fct_sessions set order_id = null where order_id in (select order_id from thrown);
 delete from marts.fct_orders where order_id in (select order_id from thrown);
-update marts.data_quality_summary
-set
-    quarantined = quarantined + (select count(*) from thrown),
-    clean = clean - (select count(*) from thrown)
-where as_of = quality.night() and table_name = 'transactions';
+{counted_out("transactions")}
 """
 
 # The same of every event that tonight's load brought.
-EVENTS_QUARANTINED = """
+EVENTS_QUARANTINED = f"""
 create temporary table thrown as
 select raw.* from raw_mongo.events as raw
 where
     raw._valid_to is null
     and raw._batch_id = (select max(batch_id) from elt.load_log where source_table = 'events')
     and raw.event_id in (select event_id from staging.stg_mongo__events);
-insert into quality.quarantine_events
-select (jsonb_populate_record(null::quality.quarantine_events, jsonb_build_object(
-    'source_key', thrown._id, 'business_key', thrown.event_id, 'rules', '{}'::text[],
-    'severity', 'critical', 'raw_row', to_jsonb(thrown), 'batch_id', thrown._batch_id,
-    'as_of', quality.night()
-))).*
+{quarantined("events", "thrown", "_id", "event_id")}
 from thrown;
 delete from staging.stg_mongo__events where event_id in (select event_id from thrown);
-update marts.data_quality_summary
-set
-    quarantined = quarantined + (select count(*) from thrown),
-    clean = clean - (select count(*) from thrown)
-where as_of = quality.night() and table_name = 'events';
+{counted_out("events")}
 """
 
 STOP: list[tuple[str, str, str]] = [

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
@@ -38,12 +38,6 @@ Content = dict[str, tuple[int, str]]
 def day(number: int) -> date:
     """So many days after the base history."""
     return ARGS.as_of + timedelta(days=number)
-
-
-@pytest.fixture
-def sources(fresh_sources: FreshSources) -> Iterator[Sources]:
-    with fresh_sources() as urls, open_sources(urls) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -12,17 +11,11 @@ from dags.stages import source
 from data_generators.args import WorldArgs
 from data_generators.generate import generate
 from data_generators.standing import standing_world
-from tests.integration.source_support import FreshSources, Sources, open_sources
+from tests.integration.source_support import Sources
 
 ARGS = WorldArgs(
     5, 0.005, 90, date(2026, 1, 1), effects="churn,stages", defects="none,customers.null_key=0.01"
 )
-
-
-@pytest.fixture
-def sources(fresh_sources: FreshSources) -> Iterator[Sources]:
-    with fresh_sources() as urls, open_sources(urls) as opened:
-        yield opened
 
 
 def test_a_company_is_found_as_it_was_made_and_as_far_as_all_have_it(sources: Sources) -> None:
