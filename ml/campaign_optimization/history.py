@@ -112,7 +112,7 @@ class History:
 
     def channels(self) -> tuple[str, ...]:
         """Return the known channels with a report, sorted."""
-        any_report = self.reported.any(axis=1).tolist()
+        any_report: list[bool] = self.reported.sum(axis=1).astype(bool).tolist()
         seen = {c for c, known in zip(self.channel, any_report, strict=True) if known}
         return tuple(sorted(seen - {UNKNOWN}))
 
