@@ -24,6 +24,8 @@ class Entry:
 
 CATALOGUE: dict[str, Entry] = {
     "kmeans": Entry("customer_segmentation", "ml.customer_segmentation.kmeans", "KMeansModel"),
+    "success": Entry("campaign_optimization", "ml.campaign_optimization.success", "SuccessModel"),
+    "budget": Entry("campaign_optimization", "ml.campaign_optimization.budget", "BudgetModel"),
 }
 
 FAMILIES: dict[str, str] = {name: entry.family for name, entry in CATALOGUE.items()}

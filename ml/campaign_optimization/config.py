@@ -13,6 +13,9 @@ CATEGORIES = ("Low", "Medium", "High", "Very High")
 CATEGORY_BOUNDS = (0.25, 0.5, 0.75)
 """Success: Low below 0.25, Medium below 0.5, High below 0.75, Very High from there on."""
 
+CUSTOMER_BOUNDS = (0.02, 0.05, 0.1)
+"""The same for customers, of whom few order after a campaign has reached them."""
+
 BUDGET_CATEGORIES = ("Low", "Medium", "High", "Premium")
 BUDGET_BOUNDS = (0.5, 1.0, 2.0)
 """Budgets as multiples of an even share among rows of the same kind: Low below half of it ..."""

@@ -66,9 +66,7 @@ def _channel_record(model: ChannelRate, channel: str) -> str:
     if channel not in model.channels:
         return f"no campaign of {channel} has ended yet: the rate of all channels"
     k = model.channels.index(channel)
-    return (
-        f"{int(model.successes[k])} of {int(model.ended[k])} ended campaigns of {channel} paid"
-    )
+    return f"{int(model.successes[k])} of {int(model.ended[k])} ended campaigns of {channel} paid"
 
 
 def customer_factors(rate: ResponseRate, reached: Floats, responded: Floats) -> list[str]:
@@ -76,7 +74,9 @@ def customer_factors(rate: ResponseRate, reached: Floats, responded: Floats) -> 
     told = []
     for times, answers in zip(reached.astype(int), responded.astype(int), strict=True):
         if not times:
-            told.append(f"no campaign has reached this customer: the average of all, {rate.mean:.1%}")
+            told.append(
+                f"no campaign has reached this customer: the average of all, {rate.mean:.1%}"
+            )
         else:
             campaigns = "campaign" if times == 1 else "campaigns"
             told.append(

@@ -188,8 +188,8 @@ def fit_ridge(history: History, until: int, config: SuccessConfig) -> Ridge:
 
 def _scales(raw: Floats, center: Floats, weights: Floats, words: Vocabulary) -> Floats:
     """Return what each column is divided by: numbers by their deviation, names by a fixed one."""
-    deviation = np.sqrt(np.average((raw - center) ** 2, axis=0, weights=weights))
-    scale: Floats = np.where(deviation > 1e-6, deviation, 1.0)
+    deviation: Floats = np.sqrt(np.average((raw - center) ** 2, axis=0, weights=weights))
+    scale: Floats = np.where(deviation > 1e-6, deviation, 1.0).astype(np.float64)
     for k, column in enumerate(words.columns):
         if column.startswith("season"):
             scale[k] /= _SEASON_SCALE

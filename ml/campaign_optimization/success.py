@@ -24,6 +24,7 @@ from ml.campaign_optimization.audience import (
 from ml.campaign_optimization.config import (
     CATEGORIES,
     CATEGORY_BOUNDS,
+    CUSTOMER_BOUNDS,
     DATA_SOURCE,
     FAMILY,
     SuccessConfig,
@@ -31,7 +32,6 @@ from ml.campaign_optimization.config import (
 from ml.campaign_optimization.factors import campaign_factors, customer_factors
 from ml.campaign_optimization.forecast import (
     ChannelRate,
-    Forecast,
     Ridge,
     fit_channel_rate,
     fit_ridge,
@@ -110,9 +110,7 @@ class SuccessModel(Model[SuccessData, Success, SuccessData]):
         """Read all campaigns and who was reached, before `scope.as_of`."""
         history = read_history(conn, scope.as_of)
         audience = read_audience(conn, scope.as_of)
-        return SuccessData(
-            history, audience, history.day(scope.cutoff), scope.cutoff, scope.as_of
-        )
+        return SuccessData(history, audience, history.day(scope.cutoff), scope.cutoff, scope.as_of)
 
     def fingerprint(self, data: SuccessData) -> str:
         """Return the SHA-256 of history and audience."""
@@ -235,7 +233,7 @@ class SuccessModel(Model[SuccessData, Success, SuccessData]):
                 "entity_id": ids,
                 "target_date": ends,
                 "campaign_id": ids,
-                **_columns(found.probability, found.low, found.high),
+                **_columns(found.probability, found.low, found.high, CATEGORY_BOUNDS),
                 "success_factors": campaign_factors(fitted.campaigns, found, history, rows),
                 "predicted_roas": found.roas.round(4),
                 "roas_low": found.roas_low.round(4),
@@ -254,14 +252,16 @@ class SuccessModel(Model[SuccessData, Success, SuccessData]):
                 "entity_id": ids,
                 "target_date": scope.as_of + timedelta(days=30),
                 "customer_id": ids,
-                **_columns(rate.probability(reached, responded), low, high),
+                **_columns(rate.probability(reached, responded), low, high, CUSTOMER_BOUNDS),
                 "success_factors": customer_factors(rate, reached, responded),
             }
         )
 
     def report(self, scored: Scored[Success, SuccessData]) -> ReportParts:
         """Return what the night's report says."""
-        return report_success(scored, self.config)
+        return report_success(
+            scored.table, scored.data.history, scored.scope.as_of, scored.is_baseline, self.config
+        )
 
     def outcome(
         self, conn: psycopg.Connection, predictions: pd.DataFrame, made: date, as_of: date
@@ -295,9 +295,11 @@ class SuccessModel(Model[SuccessData, Success, SuccessData]):
         )
 
 
-def _columns(probability: Floats, low: Floats, high: Floats) -> dict[str, Any]:
+def _columns(
+    probability: Floats, low: Floats, high: Floats, bounds: tuple[float, ...]
+) -> dict[str, Any]:
     rounded = np.clip(probability, 0.0, 1.0).round(6)
-    levels = np.searchsorted(CATEGORY_BOUNDS, rounded, side="right")
+    levels = np.searchsorted(bounds, rounded, side="right")
     return {
         "predicted_campaign_success": (rounded >= 0.5).astype(np.int64),
         "success_probability": rounded,
@@ -306,6 +308,3 @@ def _columns(probability: Floats, low: Floats, high: Floats) -> dict[str, Any]:
         "success_confidence": np.maximum(rounded, 1 - rounded).round(6),
         "success_category": [CATEGORIES[k] for k in levels],
     }
-
-
-__all__ = ["Forecast", "Success", "SuccessData", "SuccessModel"]

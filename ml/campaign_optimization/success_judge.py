@@ -59,38 +59,40 @@ def backtest(
     config: SuccessConfig,
 ) -> Backtest:
     """Foresee campaigns from rolling origins, the last of which is the cutoff."""
-    ended, success = outcomes_before(history, history.days, config)
+    ended, paid = outcomes_before(history, history.days, config)
     recent, so_far = outcomes_so_far(history, cutoff, config)
     spend = np.maximum(history.spend.sum(axis=1), 1e-9)
     returns = history.revenue.sum(axis=1) / spend
     parts: list[tuple[Ints, Floats, Floats, Floats, Floats]] = []
     for k in range(config.origins, -1, -1):
         origin = cutoff - k * config.origin_days
-        known, won = (ended, success) if k else (recent, so_far)
+        known, won = (ended, paid) if k else (recent, so_far)
         until = origin + config.origin_days if k else history.days
         chosen = (history.starts[known] >= origin) & (history.starts[known] < until)
         enough = len(results_before(history, origin, config).rows) >= config.min_campaigns
         if not chosen.any() or not enough:
             continue
         rows = known[chosen]
-        model = fit_ridge(history, origin, config) if k else challenger
-        simple = fit_channel_rate(history, origin, config) if k else baseline
-        found = model.predict(history, rows, origin, config)
+        fitted = fit_ridge(history, origin, config) if k else challenger
+        base = fit_channel_rate(history, origin, config) if k else baseline
+        found = fitted.predict(history, rows, origin, config)
         covered = (returns[rows] >= found.roas_low) & (returns[rows] <= found.roas_high)
         parts.append(
             (
                 rows,
                 won[chosen],
                 found.probability,
-                simple.predict(history, rows, origin, config).probability,
+                base.predict(history, rows, origin, config).probability,
                 covered.astype(np.float64),
             )
         )
     if not parts:
         empty = np.zeros(0)
         return Backtest(np.zeros(0, dtype=np.int64), empty, empty, empty, empty, 0)
-    joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Backtest(joined[0].astype(np.int64), *joined[1:], origins=len(parts))
+    rows, success, model, simple, covered = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
+    return Backtest(rows, success, model, simple, covered, len(parts))
 
 
 def judge_success(
@@ -120,7 +122,8 @@ def judge_success(
         gain = _mean(simple - own, config)
         score = _mean(own, config)
         metrics += [
-            Metric("brier", score.value, score.low, score.high, BASELINE, _mean(simple, config).value),
+            Metric("brier", score.value, score.low, score.high, BASELINE,
+                   _mean(simple, config).value),
             Metric("brier_gain", gain.value, gain.low, gain.high, BASELINE, 0.0),
             Metric("accuracy", _right(test.model, test), baseline=BASELINE,
                    baseline_value=_right(test.baseline, test)),
