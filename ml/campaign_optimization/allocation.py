@@ -166,6 +166,25 @@ def demand(marginal: Marginal, price: float, low: Floats, high: Floats) -> Float
     return np.where(marginal(high) > price, high, bought)
 
 
+def best_plans(slope: Floats, half: Floats, limits: Limits) -> Floats:
+    """Return the best plan of each of D draws of the curves slope x / (1 + x / half): [D, C].
+
+    slope and half are [D, C]. At a price the spend of a channel is half (sqrt(slope / price) - 1),
+    so that no search is needed but that for the price.
+    """
+    high = np.minimum(limits.high, limits.total)
+    low = np.minimum(limits.low, high)
+    least = np.full((len(slope), 1), np.log(1e-12))
+    most = np.log(slope.max(axis=1, keepdims=True) + 1e-9)
+    for _ in range(_HALVINGS):
+        price = (least + most) / 2
+        spend = np.clip(half * (np.sqrt(slope / np.exp(price)) - 1.0), low, high)
+        over = spend.sum(axis=1, keepdims=True) > limits.total
+        least, most = np.where(over, price, least), np.where(over, most, price)
+    result: Floats = np.clip(half * (np.sqrt(slope / np.exp(most)) - 1.0), low, high)
+    return result
+
+
 def _exact(spend: Floats, total: float, low: Floats, high: Floats) -> Floats:
     """Put what rounding has left over into channels that have room for it."""
     result = np.clip(spend, low, high)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import psycopg
+from threadpoolctl import threadpool_limits
 
 from ml import artefacts
 from ml.campaign_optimization.audience import Audience, read_audience
@@ -137,7 +138,9 @@ class BudgetModel(Model[BudgetData, Budget, BudgetScoring]):
 
     def fit(self, data: BudgetData, previous: Budget | None) -> Budget:
         """Fit the saturating curves."""
-        return Budget(fit_curves(data.daily.until(data.cutoff), self.config.curves), True)
+        # One thread: a sum split over threads may round differently from run to run.
+        with threadpool_limits(limits=1):
+            return Budget(fit_curves(data.daily.until(data.cutoff), self.config.curves), True)
 
     def judge(
         self, data: BudgetData, challenger: Budget, baseline: Budget, champion: Budget
@@ -146,9 +149,10 @@ class BudgetModel(Model[BudgetData, Budget, BudgetScoring]):
         older = champion.curves if champion.optimise else None
         if older is not None and older.channels != data.daily.channels:
             older = None  # it knows other channels, and cannot serve these
-        return judge_budget(
-            data.daily, data.cutoff, challenger.curves, baseline.curves, older, self.config
-        )
+        with threadpool_limits(limits=1):
+            return judge_budget(
+                data.daily, data.cutoff, challenger.curves, baseline.curves, older, self.config
+            )
 
     def dump(self, fitted: Budget) -> dict[str, bytes]:
         """Return the version as a skops file of numbers and texts."""
@@ -181,12 +185,14 @@ class BudgetModel(Model[BudgetData, Budget, BudgetScoring]):
 
     def score(self, fitted: Budget, data: BudgetScoring, scope: Scope) -> pd.DataFrame:
         """Return a row for each channel, each campaign that runs, and each customer."""
-        plan = self.plan(fitted, data, scope)
+        with threadpool_limits(limits=1):
+            plan = self.plan(fitted, data, scope)
+            customers = customer_rows(plan, data.audience)
         history = data.history
         campaigns = campaign_rows(plan, history, history.day(scope.as_of))
         index = dict(zip(history.ids, history.channel, strict=True))
         running = {index[name] for name in campaigns["entity_id"]} if len(campaigns) else set()
-        parts = (channel_rows(plan, running), campaigns, customer_rows(plan, data.audience))
+        parts = (channel_rows(plan, running), campaigns, customers)
         table = pd.concat([part for part in parts if len(part)], ignore_index=True)
         due = scope.as_of + timedelta(days=self.config.horizon_days)
         return table.assign(target_date=due).loc[

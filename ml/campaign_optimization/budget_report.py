@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml.campaign_optimization.allocation import Floats, demand
 from ml.campaign_optimization.config import BUDGET_BOUNDS, BUDGET_CATEGORIES, ROI_BOUNDS
 from ml.campaign_optimization.curves import Curves
 from ml.campaign_optimization.plan import Plan
@@ -147,15 +148,33 @@ def _allocation(
             "best where the last unit brings the same in all channels, except where a limit is in "
             "the way. Spend is taken as steady, and intervals are of 95 %.</p>"
         )
-    if float(plan.marginal.min(initial=1.0)) < 1.0 and not is_baseline:
+    enough = None if is_baseline else round(_enough(curves, plan), 2)
+    if enough is not None and enough < 0.95 * plan.budget.sum():
         body += note_html(
-            "The last unit spent brings less than it costs in some channels: a smaller total would "
-            "lose less revenue than it saves."
+            f"From a total of about {enough:,.0f} on, one more unit spent brings back less than "
+            f"one unit of revenue: the budget of {plan.budget.sum():,.0f} is beyond that, and a "
+            "smaller one would save more than it loses."
         )
     return Section(
         "budget_allocation_strategy", "How to split the budget",
-        {"channels": data, "limits": _limits(plan), "steps": actions}, body,
+        {
+            "channels": data,
+            "limits": _limits(plan),
+            "total_where_the_last_unit_brings_its_cost": enough,
+            "steps": actions,
+        },
+        body,
     )  # fmt: skip
+
+
+def _enough(curves: Curves, plan: Plan) -> float:
+    """Return the budget at which the last unit spent in each channel brings what it costs."""
+
+    def marginal(budget: Floats) -> Floats:
+        return curves.marginal_revenue(budget / plan.days)
+
+    most = np.full(len(plan.channels), 10 * max(plan.limits.total, 1.0))
+    return float(demand(marginal, 1.0, np.zeros(len(most)), most).sum())
 
 
 def _limits(plan: Plan) -> list[dict[str, Any]]:

@@ -203,8 +203,8 @@ def solve_ridge(full: Floats, target: Floats, weights: Floats, alpha: float) -> 
     penalty = np.full(full.shape[1], alpha)
     penalty[0] = 1e-9
     weighted = full * weights[:, None]
-    result: Floats = np.linalg.solve(weighted.T @ full + np.diag(penalty), weighted.T @ target)
-    return result
+    normal = weighted.T @ full + np.diag(penalty)
+    return np.asarray(np.linalg.solve(normal, weighted.T @ target), dtype=np.float64)
 
 
 def _left_out_errors(

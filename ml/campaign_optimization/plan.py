@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ml.campaign_optimization.allocation import (
     Limits,
     allocate,
+    best_plans,
     nearest_plan,
     parse_limits,
 )
@@ -115,20 +116,10 @@ def _belief(
     """
     if not optimise:
         return budget.copy(), budget.copy(), np.full(len(budget), 0.5)
-    best = np.stack([_best_of_draw(curves, d, limits, days) for d in range(len(curves.slope))])
+    best = best_plans(curves.slope * curves.value, curves.half * days, limits)
     low, high = np.quantile(best, [0.025, 0.975], axis=0)
     same = np.where(budget >= current, best >= current, best <= current)
     return np.minimum(low, budget), np.maximum(high, budget), same.mean(axis=0)
-
-
-def _best_of_draw(curves: Curves, draw: int, limits: Limits, days: int) -> Floats:
-    slope, half = curves.slope[draw] * curves.value, curves.half[draw] * days
-
-    def marginal(budget: Floats) -> Floats:
-        result: Floats = slope / (1.0 + budget / half) ** 2
-        return result
-
-    return allocate(marginal, limits)
 
 
 def channel_rows(plan: Plan, running: Collection[str]) -> pd.DataFrame:

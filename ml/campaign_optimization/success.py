@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import psycopg
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ml import artefacts
 from ml.campaign_optimization.audience import (
@@ -144,24 +145,27 @@ class SuccessModel(Model[SuccessData, Success, SuccessData]):
 
     def fit(self, data: SuccessData, previous: Success | None) -> Success:
         """Fit the regression, and the prior of customers' response."""
-        return Success(
-            fit_ridge(data.history, data.cutoff, self.config),
-            fit_rate(*data.audience.counts(None, data.cutoff_date)),
-        )
+        # One thread: a sum split over threads may round differently from run to run.
+        with threadpool_limits(limits=1):
+            return Success(
+                fit_ridge(data.history, data.cutoff, self.config),
+                fit_rate(*data.audience.counts(None, data.cutoff_date)),
+            )
 
     def judge(
         self, data: SuccessData, challenger: Success, baseline: Success, champion: Success
     ) -> Judgement:
         """Compare on campaigns in the order of their launch, each foreseen by an earlier fit."""
-        return judge_success(
-            data.history,
-            data.audience,
-            (data.cutoff, data.cutoff_date, data.as_of),
-            (challenger.campaigns, challenger.customers),
-            (baseline.campaigns, baseline.customers),
-            champion.campaigns,
-            self.config,
-        )
+        with threadpool_limits(limits=1):
+            return judge_success(
+                data.history,
+                data.audience,
+                (data.cutoff, data.cutoff_date, data.as_of),
+                (challenger.campaigns, challenger.customers),
+                (baseline.campaigns, baseline.customers),
+                champion.campaigns,
+                self.config,
+            )
 
     def dump(self, fitted: Success) -> dict[str, bytes]:
         """Return the version as a skops file of numbers and texts."""
@@ -220,7 +224,8 @@ class SuccessModel(Model[SuccessData, Success, SuccessData]):
     def _campaigns(
         self, fitted: Success, history: History, rows: NDArray[np.int64], scope: Scope
     ) -> pd.DataFrame:
-        found = fitted.campaigns.predict(history, rows, history.days, self.config)
+        with threadpool_limits(limits=1):
+            found = fitted.campaigns.predict(history, rows, history.days, self.config)
         ids = [history.ids[i] for i in rows]
         open_end = scope.as_of + timedelta(days=30)
         ends = [
