@@ -122,7 +122,8 @@ class History:
         members = [np.array([c == name for c in self.channel], dtype=bool) for name in channels]
 
         def total(values: Floats) -> Floats:
-            return np.array([values[m].sum(axis=0) for m in members]).reshape(-1, self.days)
+            sums = np.array([values[m].sum(axis=0) for m in members])
+            return sums.reshape(len(channels), self.days)
 
         return Daily(
             channels,
