@@ -1,4 +1,8 @@
-"""How good a segmentation is: on customers held out, beside a simple rule and the champion."""
+"""How good a segmentation is: on customers held out, beside a simple rule and the champion.
+
+Every segmentation, of whatever kind, is judged by the same question: how much does a customer's
+segment tell of what the customer does next? What that was, no segmentation has seen.
+"""
 
 from __future__ import annotations
 
@@ -102,3 +106,40 @@ def judge(
     promoted = difference.high >= 0
     told = "not worse than the champion, which it replaces" if promoted else "worse: champion stays"
     return Verdict(tuple(metrics), promoted, f"{message}; {told} ({difference.value:+.3f})")
+
+
+def later_spending_losses(
+    labels_fit: evaluation.Ints,
+    outcome_fit: evaluation.Floats,
+    labels_holdout: evaluation.Ints,
+    outcome_holdout: evaluation.Floats,
+) -> evaluation.Floats:
+    """Return how far each held-out customer's later behaviour lies from its segment's mean.
+
+    Args:
+        labels_fit: segment of each customer that was fitted on, shape (n,); noise is a segment
+        outcome_fit: what they did later, shape (n, outcomes), as `later_purchases` returns it
+        labels_holdout: segment of each held-out customer, shape (m,)
+        outcome_holdout: what those did later, shape (m, outcomes)
+
+    Returns:
+        Per held-out customer the squared distance to the mean of its segment's fitted
+        customers (of all of them where it has none), in units of each outcome's variance, as
+        the mean over outcomes; shape (m,). One minus its mean is the share of variance that
+        the segments explain, out of sample.
+
+    Raises:
+        ValueError: nobody was fitted on, or the shapes do not belong together.
+    """
+    if len(labels_fit) == 0:
+        raise ValueError("the means of segments need customers to take them from")
+    if (len(labels_fit), len(labels_holdout)) != (len(outcome_fit), len(outcome_holdout)):
+        raise ValueError("labels and outcomes must be of the same customers")
+    overall = outcome_fit.mean(axis=0)
+    expected = np.tile(overall, (len(labels_holdout), 1))
+    for label in np.unique(labels_fit):
+        expected[labels_holdout == label] = outcome_fit[labels_fit == label].mean(axis=0)
+    variance = outcome_fit.var(axis=0)
+    scale = np.where(variance > 0, variance, 1.0)
+    losses: evaluation.Floats = (np.square(outcome_holdout - expected) / scale).mean(axis=1)
+    return losses
