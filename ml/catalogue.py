@@ -24,6 +24,9 @@ class Entry:
 
 CATALOGUE: dict[str, Entry] = {
     "kmeans": Entry("customer_segmentation", "ml.customer_segmentation.kmeans", "KMeansModel"),
+    "hdbscan": Entry(
+        "customer_segmentation", "ml.customer_segmentation.hdbscan_model", "HdbscanModel"
+    ),
 }
 
 FAMILIES: dict[str, str] = {name: entry.family for name, entry in CATALOGUE.items()}

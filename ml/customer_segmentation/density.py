@@ -42,6 +42,7 @@ class DensityTree:
     segment       the segment that each cluster belongs to, `NOISE` outside of all
     peak          by segment, the density of its core
     min_samples   neighbours that make a core distance
+    least_size    points that a cluster needed at least
     """
 
     points: Floats
@@ -53,6 +54,7 @@ class DensityTree:
     segment: Ints
     peak: Floats
     min_samples: int
+    least_size: int
 
     @property
     def segments(self) -> int:
@@ -118,6 +120,7 @@ def fit_tree(points: Floats, min_cluster_size: int, min_samples: int) -> Density
         segment=segment,
         peak=np.array([_peak(point_lambda[segment[point_parent] == s]) for s in range(count)]),
         min_samples=min_samples,
+        least_size=min_cluster_size,
     )
 
 

@@ -23,9 +23,9 @@ class Effort:
     """What choosing may cost: points at most, resamples, references, starts; and its seed."""
 
     points: int = 2000
-    resamples: int = 20
+    resamples: int = 10
     references: int = 10
-    starts: int = 5
+    starts: int = 3
     seed: int = 42
 
 

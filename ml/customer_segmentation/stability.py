@@ -7,6 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.evaluation import bootstrap_mean
+from ml.metrics import Metric
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -49,3 +52,25 @@ def bootstrap_jaccard(
             if members.any():
                 found[name].append(max((jaccard(members, heir) for heir in heirs), default=0.0))
     return {name: np.array(values) for name, values in found.items()}
+
+
+def stability_metrics(found: dict[int, Floats], resamples: int, seed: int) -> tuple[Metric, ...]:
+    """Return the mean similarity of each segment, and of the least stable one, as figures.
+
+    Names are `jaccard_segment_<id>` and `jaccard_least`; intervals are those of the mean.
+    """
+    means = {
+        name: bootstrap_mean(values, resamples, seed)
+        for name, values in found.items()
+        if len(values)
+    }
+    if not means:
+        return ()
+    least = min(means.values(), key=lambda interval: interval.value)
+    return (
+        Metric("jaccard_least", least.value, least.low, least.high),
+        *(
+            Metric(f"jaccard_segment_{name}", mean.value, mean.low, mean.high)
+            for name, mean in means.items()
+        ),
+    )

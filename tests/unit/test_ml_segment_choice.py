@@ -25,16 +25,16 @@ def test_jaccard_is_shared_over_all() -> None:
     assert jaccard(one & False, other & False) == 0.0
 
 
-@pytest.mark.parametrize("groups", [3, 4, 5, 6])
+@pytest.mark.parametrize("groups", [3, 5])
 def test_as_many_segments_are_chosen_as_were_planted(groups: int) -> None:
-    points, _ = blobs(groups, 90, groups)
+    points, _ = blobs(groups, 60, groups)
     choice = choose_segments(points, effort=EFFORT)
     assert choice.segments == groups
     assert min(choice.stability[groups], 1.0) >= STABLE
 
 
 def test_one_vote_that_errs_is_outvoted() -> None:
-    points, _ = blobs(5, 90, 1)
+    points, _ = blobs(6, 60, 1)
     choice = choose_segments(points, effort=EFFORT)
     assert choice.segments == sorted(choice.votes.values())[1]
     assert set(choice.votes) == {"silhouette", "gap", "stability"}
