@@ -22,5 +22,5 @@ def test_every_model_of_the_catalogue_is_what_its_entry_says(name: str) -> None:
 
 
 def test_a_model_that_is_not_there_is_named() -> None:
-    with pytest.raises(ValueError, match="no model 'oracle'; there are: .*kmeans"):
+    with pytest.raises(ValueError, match=r"no model 'oracle'; there are: .*kmeans"):
         find_model("oracle")
