@@ -24,6 +24,9 @@ class Entry:
 
 CATALOGUE: dict[str, Entry] = {
     "kmeans": Entry("customer_segmentation", "ml.customer_segmentation.kmeans", "KMeansModel"),
+    "hdbscan": Entry(
+        "customer_segmentation", "ml.customer_segmentation.hdbscan_model", "HdbscanModel"
+    ),
     "success": Entry("campaign_optimization", "ml.campaign_optimization.success", "SuccessModel"),
     "budget": Entry("campaign_optimization", "ml.campaign_optimization.budget", "BudgetModel"),
 }

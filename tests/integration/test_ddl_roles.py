@@ -65,6 +65,7 @@ OWNERS = {
     "ml.model_runs": SCIENTIST,
     "ml.model_metrics": SCIENTIST,
     "ml.kmeans_predictions": SCIENTIST,
+    "ml.hdbscan_predictions": SCIENTIST,
 }
 
 
