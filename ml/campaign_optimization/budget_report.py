@@ -235,7 +235,7 @@ def _total(plan: Plan, table: pd.DataFrame, unplanned: float) -> Section:
         )
     if unplanned > 0:
         body += note_html(
-            f"{unplanned:,.0f} were spent in the last days by campaigns whose channel is not known, "
+            f"{unplanned:,.0f} were lately spent by campaigns whose channel is not known, "
             "or new; they are in no plan."
         )
     return Section("total_predicted_budget", "The plan by campaign", data, body)
