@@ -24,7 +24,7 @@ from ml.campaign_optimization.curves import (
     fit_curves,
     fit_proportional,
 )
-from ml.campaign_optimization.history import UNKNOWN, History, read_history
+from ml.campaign_optimization.history import History, read_history
 from ml.campaign_optimization.plan import (
     Plan,
     campaign_rows,
@@ -207,7 +207,7 @@ class BudgetModel(Model[BudgetData, Budget, BudgetScoring]):
             for name, spend in zip(
                 scored.data.history.channel, scored.data.history.spend, strict=True
             )
-            if name == UNKNOWN
+            if name not in plan.channels
         )
         return report_budget(
             plan, scored.fitted.curves, scored.table, unplanned, scored.is_baseline

@@ -22,11 +22,19 @@ _SURE = 0.8
 def report_budget(
     plan: Plan, curves: Curves, table: pd.DataFrame, unplanned: float, is_baseline: bool
 ) -> ReportParts:
-    """Return the report of a plan; `unplanned` is what is spent in no known channel."""
+    """Return the report of a plan; `unplanned` is what is spent in no channel of it."""
     channels = _of(table, "channel").sort_values("entity", kind="stable")
     actions = _actions(channels, plan, is_baseline)
+    enough = None if is_baseline else _enough(curves, plan)
+    lines = _headlines(plan, channels, is_baseline)
+    if enough is not None and enough < 0.95 * plan.budget.sum():
+        lines.append(
+            f"From a total of about {enough:,.0f} on, one more unit spent brings less than one "
+            f"unit of revenue: the budget of {plan.budget.sum():,.0f} is beyond that, and a "
+            "smaller one saves more than it loses."
+        )
     sections = (
-        _allocation(plan, channels, curves, actions, is_baseline),
+        _allocation(plan, channels, curves, actions, enough),
         _total(plan, table, unplanned),
         _average(table),
         _return(plan, table),
@@ -35,7 +43,7 @@ def report_budget(
         (f"budget of the next {plan.days} days", f"{plan.budget.sum():,.0f}"),
         ("revenue it is expected to cause", f"{plan.revenue.sum():,.0f}"),
     )
-    return ReportParts(_headlines(plan, channels, is_baseline), sections, actions, facts)
+    return ReportParts(lines, sections, actions, facts)
 
 
 def _of(table: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -101,8 +109,13 @@ def _actions(channels: pd.DataFrame, plan: Plan, is_baseline: bool) -> list[str]
 
 
 def _allocation(
-    plan: Plan, channels: pd.DataFrame, curves: Curves, actions: list[str], is_baseline: bool
+    plan: Plan,
+    channels: pd.DataFrame,
+    curves: Curves,
+    actions: list[str],
+    enough: float | None,
 ) -> Section:
+    """Return the section of the split; `enough` is None for the simple answer."""
     data: list[dict[str, Any]] = []
     rows = []
     for row in channels.to_dict("records"):
@@ -142,25 +155,20 @@ def _allocation(
         "than it costs.</p>"
     )
     body += figure_html(budget_figure(channels, spend, revenue), "plot-budget-vs-roi")
-    if not is_baseline:
+    if enough is not None:
         body += (
             '<p class="small">Spending more in a channel brings less and less. The plan is the '
             "best where the last unit brings the same in all channels, except where a limit is in "
             "the way. Spend is taken as steady, and intervals are of 95 %.</p>"
-        )
-    enough = None if is_baseline else round(_enough(curves, plan), 2)
-    if enough is not None and enough < 0.95 * plan.budget.sum():
-        body += note_html(
-            f"From a total of about {enough:,.0f} on, one more unit spent brings back less than "
-            f"one unit of revenue: the budget of {plan.budget.sum():,.0f} is beyond that, and a "
-            "smaller one would save more than it loses."
         )
     return Section(
         "budget_allocation_strategy", "How to split the budget",
         {
             "channels": data,
             "limits": _limits(plan),
-            "total_where_the_last_unit_brings_its_cost": enough,
+            "total_where_the_last_unit_brings_its_cost": None
+            if enough is None
+            else round(enough, 2),
             "steps": actions,
         },
         body,
@@ -227,8 +235,8 @@ def _total(plan: Plan, table: pd.DataFrame, unplanned: float) -> Section:
         )
     if unplanned > 0:
         body += note_html(
-            f"{unplanned:,.0f} were spent by campaigns whose channel is not known; they are in no "
-            "plan."
+            f"{unplanned:,.0f} were lately spent by campaigns whose channel is not known, "
+            "or new; they are in no plan."
         )
     return Section("total_predicted_budget", "The plan by campaign", data, body)
 

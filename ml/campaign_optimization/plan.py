@@ -146,7 +146,7 @@ def _channel_insight(plan: Plan, c: int, running: bool) -> str:
         told += " (held up by its floor)"
     elif budget >= high * (1 - 1e-9) and low < high < plan.limits.total:
         told += " (held down by its cap)"
-    told += f": the last unit spent brings {plan.marginal[c]:.2f}"
+    told += f": the last unit spent then brings {plan.marginal[c]:.2f}"
     return told if running or budget <= 0 else f"{told}; no campaign of it runs: start one"
 
 
@@ -171,8 +171,7 @@ def campaign_rows(plan: Plan, history: History, today: int) -> pd.DataFrame:
         before = spent[rows] / max(float(spent[member].sum()), 1e-9)
         budgets = share * plan.budget[c]
         told = [
-            f"{share[k]:.0%} of {channel}: "
-            f"{budgets[k]:,.0f} of the {wanted[i]:,.0f} that it plans for {int(run[i])} days"
+            f"{share[k]:.0%} of {channel}; its own plan is {wanted[i]:,.0f} for {int(run[i])} days"
             for k, i in enumerate(rows)
         ]
         frames.append(

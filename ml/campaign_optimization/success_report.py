@@ -43,7 +43,7 @@ def report_success(
     campaigns = _campaigns(table, history, as_of)
     customers = table[table["entity_type"] == "customer"]
     alive = campaigns[campaigns["phase"] != "ended"]
-    steps = _recommendations(alive, customers)
+    steps = _recommendations(alive, customers, config)
     sections = (
         _success_rate(campaigns, customers, config),
         _distribution(campaigns, customers, config),
@@ -53,9 +53,7 @@ def report_success(
         ("campaigns running or planned", str(len(alive))),
         ("of them expected to pay", str(int(alive["predicted_campaign_success"].sum()))),
     )
-    return ReportParts(
-        _headlines(alive, customers, config), sections, [s["step"] for s in steps], facts
-    )
+    return ReportParts(_headlines(alive, customers, config), sections, _grouped(steps), facts)
 
 
 def _campaigns(table: pd.DataFrame, history: History, as_of: date) -> pd.DataFrame:
@@ -72,7 +70,7 @@ def _campaigns(table: pd.DataFrame, history: History, as_of: date) -> pd.DataFra
         "planned",
         np.where(history.ends[at] < today, "ended", "running"),
     )
-    rows["spend_so_far"] = spend
+    rows["days_run"] = np.maximum(today - history.starts[at], 0)
     rows["roas_so_far"] = np.divide(revenue, spend, out=np.full(len(at), np.nan), where=spend > 0)
     return rows.sort_values(
         ["success_probability", "entity_id"], ascending=[False, True], kind="stable"
@@ -184,10 +182,31 @@ def _distribution(
     return Section("category_distribution", "How sure that is", data, body)
 
 
-def _recommendations(alive: pd.DataFrame, customers: pd.DataFrame) -> list[dict[str, Any]]:
+def _grouped(steps: list[dict[str, Any]]) -> list[str]:
+    """Return one sentence an action, naming all that it is for."""
+    named: dict[str, list[str]] = {}
+    for step in steps:
+        named.setdefault(step["action"], []).append(step["who"])
+    return [f"{', '.join(who)}: {action}" for action, who in named.items()]
+
+
+def _action(row: dict[Any, Any], config: SuccessConfig) -> str:
+    """Return what to do about a campaign; what it has brought may speak against its chances."""
+    if row["phase"] == "running" and row["days_run"] >= config.least_days:
+        did_well, foreseen = row["roas_so_far"] >= config.success_roas, row["success_probability"]
+        if did_well and foreseen < CATEGORY_BOUNDS[1]:
+            return "It has done better so far than was foreseen: leave it, and look every week."
+        if not did_well and foreseen >= CATEGORY_BOUNDS[1]:
+            return "It has done worse so far than was foreseen: find out why before it goes on."
+    return _DO[row["phase"]][row["success_category"]]
+
+
+def _recommendations(
+    alive: pd.DataFrame, customers: pd.DataFrame, config: SuccessConfig
+) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = []
     for row in alive.iloc[::-1].to_dict("records"):
-        action = _DO[row["phase"]][row["success_category"]]
+        action = _action(row, config)
         steps.append(
             {
                 "campaign_id": row["entity_id"],
@@ -196,11 +215,11 @@ def _recommendations(alive: pd.DataFrame, customers: pd.DataFrame) -> list[dict[
                 "success_probability": row["success_probability"],
                 "action": action,
                 "why": row["success_factors"],
-                "step": f"{row['name']} ({row['success_probability']:.0%}): {action}",
+                "who": f"{row['name']} ({row['success_probability']:.0%})",
             }
         )
-    if len(customers):
-        best = customers[customers["success_category"].isin(["High", "Very High"])]
+    best = customers[customers["success_category"].isin(["High", "Very High"])]
+    if len(best):
         action = (
             "Address them first with the next campaign, and leave a random tenth of them out, to "
             "see what it brings."
@@ -210,8 +229,7 @@ def _recommendations(alive: pd.DataFrame, customers: pd.DataFrame) -> list[dict[
                 "customers": len(best),
                 "action": action,
                 "why": f"they order with a probability of at least {CUSTOMER_BOUNDS[1]:.0%}",
-                "step": f"{len(best):,} customers with a chance of {CUSTOMER_BOUNDS[1]:.0%} or "
-                f"more: {action}",
+                "who": f"{len(best):,} customers with a chance of {CUSTOMER_BOUNDS[1]:.0%} or more",
             }
         )
     return steps
@@ -246,7 +264,7 @@ def _recommended(alive: pd.DataFrame, steps: list[dict[str, Any]], is_baseline: 
     )
     if is_baseline:
         note += '<p class="small">The simple answer foresees no return.</p>'
-    data = [{k: v for k, v in step.items() if k != "step"} for step in steps]
+    data = [{k: v for k, v in step.items() if k != "who"} for step in steps]
     return Section(
         "optimization_recommendations", "What to do", data, table_html(header, rows, True) + note
     )
