@@ -98,9 +98,7 @@ def action_features(history: History, days: float = 90.0) -> dict[str, Floats]:
     recent = history.session_at >= history.until - days
     who, n = history.session_customer[recent], history.customers
     counts, marks = history.session_counts[recent], history.session_marks[recent]
-    found = {
-        f"recent_{name}": _sum(who, n, counts[:, i]) for i, name in enumerate(SESSION_COUNTS)
-    }
+    found = {f"recent_{name}": _sum(who, n, counts[:, i]) for i, name in enumerate(SESSION_COUNTS)}
     found |= {f"recent_{name}": _sum(who, n, marks[:, i]) for i, name in enumerate(SESSION_MARKS)}
     return found
 

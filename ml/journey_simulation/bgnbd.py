@@ -33,9 +33,7 @@ def log_likelihood(parameters: Floats, x: Floats, t_x: Floats, age: Floats) -> F
     r, alpha, a, b = parameters
     seen = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
     lives = betaln(a, b + x) - betaln(a, b) - (r + x) * np.log(alpha + age)
-    left = (
-        betaln(a + 1, b + np.maximum(x, 1) - 1) - betaln(a, b) - (r + x) * np.log(alpha + t_x)
-    )
+    left = betaln(a + 1, b + np.maximum(x, 1) - 1) - betaln(a, b) - (r + x) * np.log(alpha + t_x)
     total = seen + np.where(x > 0, np.logaddexp(lives, left), lives)
     return np.asarray(total, dtype=np.float64)
 
