@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from ml.journey_simulation import bgnbd
-from ml.journey_simulation.history import SESSION_COUNTS, SESSION_MARKS, Floats, History, Ints
+from ml.journey_simulation.history import (
+    SESSION_COUNTS,
+    SESSION_MARKS,
+    Bools,
+    Floats,
+    History,
+    Ints,
+)
 
 SETTLED_DAYS = 30.0
 """An order younger than this may still be cancelled or returned: its status is not looked at."""
@@ -34,17 +41,17 @@ def order_features(history: History, horizon: float) -> dict[str, Floats]:
     n, end = history.customers, history.until
     who, at = history.order_customer, history.order_at
 
-    def count(mask: object = slice(None), weights: Floats | None = None) -> Floats:
-        return _sum(who[mask], n, None if weights is None else weights[mask])
+    def count(mask: Bools) -> Floats:
+        return _sum(who[mask], n, None)
 
-    placed = count()
+    placed = _sum(who, n, None)
     first, last = _first(who, at, n, end), _last(who, at, n, -np.inf)
     ordered = placed > 0
     since = np.where(ordered, end - last, NEVER)
     tenure = np.where(ordered, end - first, 0.0)
     active = np.where(ordered, last - first, 0.0)
     settled = at < end - SETTLED_DAYS
-    amounts = count(weights=history.order_amount)
+    amounts = _sum(who, n, history.order_amount)
     x, t_x = np.maximum(placed - 1, 0), active
     fitted = bgnbd.fit(x[ordered], t_x[ordered], tenure[ordered])
     chance = np.where(ordered, bgnbd.buys_within(fitted, x, t_x, tenure, horizon), 0.0)

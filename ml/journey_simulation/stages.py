@@ -14,54 +14,66 @@ from ml.journey_simulation.config import (
 from ml.journey_simulation.history import SESSION_COUNTS, Bools, Floats, History, Ints
 
 
+_LOOKED = ("product_page_views", "product_views")
+_BASKET = ("cart_adds", "cart_page_views", "checkout_page_views", "checkout_starts")
+_BY_DEPTH = np.array([VISITOR, BROWSER, RETURN_VISITOR, ABANDONER, CONVERTER])
+"""The stages from the weakest sign to the strongest, which decides."""
+
+
 def stages_between(history: History, start: float, end: float) -> Ints:
     """Return each customer's stage in [start, end) [n], 0 to 4.
 
     Raises:
         ValueError: the period is empty, or ends after the history.
     """
-    if not start < end <= history.until:
-        raise ValueError(f"no period [{start}, {end}) in a history until {history.until}")
+    return monthly_stages(history, end, 1, end - start)[:, 0]
+
+
+def monthly_stages(history: History, end: float, months: int, days: float) -> Ints:
+    """Return the stages [n x months] of the last `months` periods of `days` before `end`.
+
+    Raises:
+        ValueError: the periods are empty, or end after the history.
+    """
+    if days <= 0 or end > history.until:
+        raise ValueError(
+            f"no periods of {days} days before {end} in a history until {history.until}"
+        )
     n = history.customers
-    orders = history.order_purchase & (history.order_at >= start) & (history.order_at < end)
-    visits = (history.session_at >= start) & (history.session_at < end)
-    who, counts = history.session_customer[visits], history.session_counts[visits]
+    deepest = np.zeros(n * months, dtype=np.int64)
+    bought = history.order_purchase
+    for who, at, depth in (
+        (history.session_customer, history.session_at, _session_depths(history)),
+        (history.order_customer[bought], history.order_at[bought], np.array(4)),
+    ):
+        back = np.ceil((end - at) / days).astype(np.int64)  # 1: the last period
+        inside = (at < end) & (back <= months)
+        place = who[inside] * months + months - back[inside]
+        np.maximum.at(deepest, place, np.broadcast_to(depth, at.shape)[inside])
+    return np.asarray(_BY_DEPTH[deepest].reshape(n, months))
 
-    def any_of(*names: str) -> Bools:
+
+def _session_depths(history: History) -> Ints:
+    """Return the place of each session's own stage in `_BY_DEPTH` [s]."""
+
+    def shown(*names: str) -> Bools:
         columns = [SESSION_COUNTS.index(name) for name in names]
-        return _marked(who[counts[:, columns].sum(axis=1) > 0], n)
+        return np.asarray(history.session_counts[:, columns].sum(axis=1) > 0)
 
-    stage = np.full(n, VISITOR, dtype=np.int64)
-    stage[any_of("product_page_views", "product_views")] = BROWSER
-    stage[any_of("account_page_views")] = RETURN_VISITOR
-    stage[any_of("cart_adds", "cart_page_views", "checkout_page_views", "checkout_starts")] = (
-        ABANDONER
-    )
-    stage[_marked(history.order_customer[orders], n) | any_of("purchases")] = CONVERTER
-    return stage
+    signs = [shown("purchases"), shown(*_BASKET), shown("account_page_views"), shown(*_LOOKED)]
+    return np.select(signs, [4, 3, 2, 1], 0)
 
 
 def seen_between(history: History, start: float, end: float) -> Bools:
     """Return whether each customer visited or bought in [start, end) [n]."""
     orders = history.order_purchase & (history.order_at >= start) & (history.order_at < end)
     visits = (history.session_at >= start) & (history.session_at < end)
-    return _marked(history.order_customer[orders], history.customers) | _marked(
-        history.session_customer[visits], history.customers
-    )
-
-
-def monthly_stages(history: History, end: float, months: int, days: float) -> Ints:
-    """Return the stages [n x months] of the last `months` periods of `days` before `end`."""
-    starts = end - days * np.arange(months, 0, -1)
-    return np.stack([stages_between(history, s, s + days) for s in starts], axis=1)
+    found = np.zeros(history.customers, dtype=np.bool_)
+    found[history.order_customer[orders]] = True
+    found[history.session_customer[visits]] = True
+    return found
 
 
 def one_hot(stage: Ints, classes: int = 5) -> Floats:
     """Return [n x classes], 1 in the column of each customer's stage."""
     return np.eye(classes)[stage]
-
-
-def _marked(who: Ints, n: int) -> Bools:
-    found = np.zeros(n, dtype=np.bool_)
-    found[who] = True
-    return found
