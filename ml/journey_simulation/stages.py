@@ -13,7 +13,6 @@ from ml.journey_simulation.config import (
 )
 from ml.journey_simulation.history import SESSION_COUNTS, Bools, Floats, History, Ints
 
-
 _LOOKED = ("product_page_views", "product_views")
 _BASKET = ("cart_adds", "cart_page_views", "checkout_page_views", "checkout_starts")
 _BY_DEPTH = np.array([VISITOR, BROWSER, RETURN_VISITOR, ABANDONER, CONVERTER])
