@@ -100,21 +100,80 @@ def visit_features(history: History) -> dict[str, Floats]:
     return found
 
 
+ACTIONS = (
+    "duration_seconds",
+    "account_page_views",
+    "checkout_starts",
+    "purchases",
+    "searches",
+    "product_views",
+    "cart_adds",
+    "wishlist_adds",
+)
+"""What is counted of the visits of the last 90 days."""
+
+CONVERSION_FEATURES = (
+    "orders",
+    "days_since_order",
+    "customer_days",
+    "gap_days",
+    "silence_ratio",
+    "last_gap_days",
+    "order_value",
+    "failed_orders",
+    "alive_chance",
+    "purchase_chance",
+    *(f"orders_{days:.0f}" for days in PERIODS),
+    "visits",
+    "days_since_visit",
+    "registered_days",
+    "visits_a_month",
+    "visits_since_order",
+    "visits_missed",
+    *(f"visits_{days:.0f}" for days in PERIODS),
+    *(f"recent_{name}" for name in ACTIONS),
+    "recent_from_campaign",
+)
+"""The columns of `conversion_features`, in their order.
+
+orders                  orders placed, whatever became of them
+days_since_order        days since the last one (`NEVER` without any)
+customer_days           days since the first one
+gap_days                mean days between orders; with one order, the days since it
+silence_ratio           days_since_order over (gap_days + 7)
+last_gap_days           days between the last two orders
+order_value             mean amount
+failed_orders           orders cancelled or returned, of those placed more than 30 days ago
+alive_chance            BG/NBD's chance that the customer has not left
+purchase_chance         BG/NBD's chance of an order within the horizon
+orders_30, _90, _180    orders of the last days
+visits                  visits known to be the customer's
+days_since_visit        days since the last one (`NEVER` without any)
+registered_days         days since the registration (or the first visit before it)
+visits_a_month          visits per 30 days since then
+visits_since_order      visits since the last order
+visits_missed           how many fewer than the earlier pace promised, in standard deviations
+visits_30, _90, _180    visits of the last days
+recent_*                counts (seconds, views, baskets...) over the visits of the last 90 days
+"""
+
+
 def action_features(history: History, days: float = 90.0) -> dict[str, Floats]:
     """Return what was done in the visits of the last `days`, by name, each [n]."""
     recent = history.session_at >= history.until - days
     who, n = history.session_customer[recent], history.customers
     counts, marks = history.session_counts[recent], history.session_marks[recent]
-    found = {f"recent_{name}": _sum(who, n, counts[:, i]) for i, name in enumerate(SESSION_COUNTS)}
-    found |= {f"recent_{name}": _sum(who, n, marks[:, i]) for i, name in enumerate(SESSION_MARKS)}
-    return found
+    found = {
+        f"recent_{name}": _sum(who, n, counts[:, SESSION_COUNTS.index(name)]) for name in ACTIONS
+    }
+    campaigns = marks[:, SESSION_MARKS.index("from_campaign")]
+    return found | {"recent_from_campaign": _sum(who, n, campaigns)}
 
 
 def conversion_features(history: History, horizon: float) -> pd.DataFrame:
     """Return the features of `conversion` [n x features], one row a customer, in their order."""
-    return pd.DataFrame(
-        order_features(history, horizon) | visit_features(history) | action_features(history)
-    )
+    found = order_features(history, horizon) | visit_features(history) | action_features(history)
+    return pd.DataFrame({name: found[name] for name in CONVERSION_FEATURES})
 
 
 def bought(history: History, start: float, end: float) -> Floats:

@@ -79,7 +79,7 @@ class ConversionConfig:
     train_origins: int = 14
     rolling_origins: int = 6
     calibration_origins: int = 2
-    trials: int = 12
+    trials: int = 8
     tuning_seconds: float = 60.0
     min_customers: int = 200
     min_purchasers: int = 50

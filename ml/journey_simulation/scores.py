@@ -19,17 +19,25 @@ from ml.metrics import Interval
 T = TypeVar("T", bound=tuple[float, ...])
 
 
-def auc(chance: Floats, happened: Floats, weight: Floats | None = None) -> float:
+def auc(chance: Floats, happened: Floats) -> float:
     """Return the area under the ROC curve, ties counted half; nan where one kind is missing."""
-    w = np.ones(len(chance)) if weight is None else weight
+    return weighted_auc(chance, happened)(np.ones(len(chance)))
+
+
+def weighted_auc(chance: Floats, happened: Floats) -> Callable[[Floats], float]:
+    """Return a function from how often each row counts [n] to the area under the ROC curve."""
     _, group = np.unique(chance, return_inverse=True)
-    yes = np.bincount(group, weights=w * happened)
-    no = np.bincount(group, weights=w * (1 - happened))
-    total = yes.sum() * no.sum()
-    if total == 0:
-        return float("nan")
-    below = np.cumsum(no) - no
-    return float((yes * (below + no / 2)).sum() / total)
+    groups = int(group.max()) + 1 if len(group) else 0
+
+    def area(weight: Floats) -> float:
+        yes = np.bincount(group, weights=weight * happened, minlength=groups)
+        no = np.bincount(group, weights=weight * (1 - happened), minlength=groups)
+        total = yes.sum() * no.sum()
+        if total == 0:
+            return float("nan")
+        return float((yes * (np.cumsum(no) - no / 2)).sum() / total)
+
+    return area
 
 
 def log_losses(chance: Floats, happened: Floats) -> Floats:
