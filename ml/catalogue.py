@@ -24,6 +24,10 @@ class Entry:
 
 CATALOGUE: dict[str, Entry] = {
     "kmeans": Entry("customer_segmentation", "ml.customer_segmentation.kmeans", "KMeansModel"),
+    "stage": Entry("journey_simulation", "ml.journey_simulation.stage", "StageModel"),
+    "conversion": Entry(
+        "journey_simulation", "ml.journey_simulation.conversion", "ConversionModel"
+    ),
 }
 
 FAMILIES: dict[str, str] = {name: entry.family for name, entry in CATALOGUE.items()}

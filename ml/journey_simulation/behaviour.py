@@ -80,7 +80,8 @@ def visit_features(history: History) -> dict[str, Floats]:
     who, at = history.session_customer, history.session_at
     visits = _sum(who, n, None)
     last_order = _last(history.order_customer, history.order_at, n, -np.inf)
-    began = np.minimum(history.registered, _first(who, at, n, end))
+    # A date of registration in the future is a mistake of the shop's.
+    began = np.minimum(np.minimum(history.registered, end), _first(who, at, n, end))
     since_order = at > last_order[who]
     days_before = np.where(np.isfinite(last_order), last_order - began, end - began)
     rate = (_sum(who[~since_order], n, None) + 0.3) / (np.maximum(days_before, 0) + 30.0)
