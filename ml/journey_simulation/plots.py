@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -34,10 +35,7 @@ STAGE_COLORS = {
 def chances_figure(chance: Floats, edges: Sequence[float]) -> go.Figure:
     """Return how many customers have which chance to buy, coloured by category."""
     counts, _ = np.histogram(chance, bins=np.array(edges))
-    names = [
-        f"{100 * low:.0f} to {100 * high:.0f} %"
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    names = [f"{100 * low:.0f} to {100 * high:.0f} %" for low, high in itertools.pairwise(edges)]
     kinds = np.searchsorted(CATEGORY_BOUNDS, np.array(edges[:-1]), side="right")
     figure = go.Figure()
     for number, category in enumerate(CATEGORIES):

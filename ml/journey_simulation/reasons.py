@@ -134,7 +134,8 @@ def insights(fitted: ConversionFit, x: pd.DataFrame, shares: Floats, most: int =
 
     The baseline knows two: the last order, and how many there were.
     """
-    rows = x.to_dict("records")
+    columns = [str(name) for name in x.columns]
+    rows = [dict(zip(columns, values, strict=True)) for values in x.to_numpy().tolist()]
     if fitted.booster is None:
         return [f"{_sentence(_silence(row))} {_sentence(_orders(row))}" for row in rows]
     order = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :most]
