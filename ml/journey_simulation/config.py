@@ -19,6 +19,15 @@ STAGE_RULE = (
 )
 """The stage of a customer in a period: the first line that holds, from top to bottom."""
 
+STAGE_TRAITS = (
+    "looks in without opening a product, or stays away",
+    "looks at products without putting any into the basket",
+    "buys",
+    "fills a basket or begins a checkout without buying",
+    "comes back to the own account without filling a basket",
+)
+"""What customers of each stage do, 0 to 4."""
+
 STAGE_DEFINING = (
     "product_page_views",
     "cart_page_views",
@@ -102,6 +111,7 @@ class StageConfig:
 
     train_origins       monthly origins before the cutoff that training learns from, at most
     rolling_origins     of these, those that are predicted by a model of only the older ones
+    window_origins      windows before the cutoff that the current stage is learnt from, at most
     tuning_origins      latest origins kept out while the decision rule is chosen
     min_customers       fewer customers with a visit than this are too few to learn from
     resamples           bootstrap resamples of each interval
@@ -114,6 +124,7 @@ class StageConfig:
 
     train_origins: int = 9
     rolling_origins: int = 6
+    window_origins: int = 6
     tuning_origins: int = 2
     min_customers: int = 200
     resamples: int = 200

@@ -83,7 +83,7 @@ def categories_of(chance: Floats) -> np.ndarray[Any, np.dtype[np.object_]]:
 def breakdown(chance: Floats, x: pd.DataFrame, shares: Floats) -> tuple[Category, ...]:
     """Return the categories, the most likely first; shares are those of `topic_shares`."""
     names = categories_of(chance)
-    revenue = chance * x["order_value"].to_numpy()
+    revenue = chance * _usual_order(x)
     found = []
     for name in reversed(CATEGORIES):
         inside = names == name
@@ -109,11 +109,17 @@ def breakdown(chance: Floats, x: pd.DataFrame, shares: Floats) -> tuple[Category
     return tuple(found)
 
 
+def _usual_order(x: pd.DataFrame) -> Floats:
+    """Return the mean order of each customer [n]; of those without one, that of all others."""
+    ordered, value = x["orders"].to_numpy() > 0, x["order_value"].to_numpy(dtype=np.float64)
+    return np.where(ordered, value, value[ordered].mean() if ordered.any() else 0.0)
+
+
 def _strongest(shares: Floats) -> str:
     """Return the topic that speaks most, on average, in this direction."""
     if not len(shares) or not np.any(shares):
         return ""
-    pushes = np.maximum(shares, 0).mean(axis=0)
+    pushes = shares.mean(axis=0)
     return TOPICS[int(np.argmax(pushes))].name if pushes.max() > 0 else ""
 
 
@@ -140,7 +146,7 @@ def report_parts(
         f"{high.customers:,} customers are undecided in the best sense (High, 20 to 50 %): this "
         f"is where a reminder pays. {top.customers:,} will most likely buy without one.",
         f"{low.customers:,} customers ({low.customer_share:.0f} %) have a chance below 5 %: paid "
-        f"contact with them is money lost this month.",
+        "contact with them hardly ever ends in an order this month.",
     ]
     actions = [
         f"Remind the {high.customers:,} High customers this week; hold a tenth of them back to "

@@ -31,14 +31,14 @@ def _silence(row: Row) -> str:
         return "no order so far"
     days = row["days_since_order"]
     since = "ordered today" if days < 1 else f"last order {_count(days, 'day', 'days')} ago"
-    if row["orders"] == 1:
+    if row["orders"] < 3:
         return since
     return f"{since}, usually one every {_count(max(row['gap_days'], 1), 'day', 'days')}"
 
 
 def _orders(row: Row) -> str:
     if row["orders"] == 0:
-        return "has never ordered"
+        return "no order so far"
     whole = _count(row["orders"], "order", "orders")
     return f"{whole} so far, {row['orders_90']:,.0f} of them in the last 90 days"
 
@@ -137,13 +137,15 @@ def insights(fitted: ConversionFit, x: pd.DataFrame, shares: Floats, most: int =
     columns = [str(name) for name in x.columns]
     rows = [dict(zip(columns, values, strict=True)) for values in x.to_numpy().tolist()]
     if fitted.booster is None:
-        return [f"{_sentence(_silence(row))} {_sentence(_orders(row))}" for row in rows]
+        both = [dict.fromkeys((_silence(row), _orders(row))) for row in rows]
+        return [f"{'; '.join(words)}.".capitalize() for words in both]
     order = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :most]
     found = []
     for row, values, places in zip(rows, shares, order, strict=True):
         told = [k for k in places if abs(values[k]) >= SMALL] or [places[0]]
-        more = [TOPICS[k].words(row) for k in told if values[k] > 0]
-        less = [TOPICS[k].words(row) for k in told if values[k] <= 0]
+        # Two topics may say the same of a customer: it is told once.
+        more = list(dict.fromkeys(TOPICS[k].words(row) for k in told if values[k] > 0))
+        less = list(dict.fromkeys(TOPICS[k].words(row) for k in told if values[k] <= 0))
         parts = []
         if more:
             parts.append(f"For: {'; '.join(more)}.")
@@ -151,7 +153,3 @@ def insights(fitted: ConversionFit, x: pd.DataFrame, shares: Floats, most: int =
             parts.append(f"Against: {'; '.join(less)}.")
         found.append(" ".join(parts))
     return found
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
