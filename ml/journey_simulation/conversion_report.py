@@ -12,7 +12,7 @@ import pandas as pd
 from ml.journey_simulation.config import CATEGORIES, CATEGORY_BOUNDS
 from ml.journey_simulation.history import Floats
 from ml.journey_simulation.plots import CATEGORY_COLORS, category_figure, chances_figure
-from ml.journey_simulation.reasons import TOPICS
+from ml.journey_simulation.reasons import SMALL, TOPICS
 from ml.model import ReportParts, Section
 from report_pages import figure_html, table_html
 
@@ -120,7 +120,7 @@ def _strongest(shares: Floats) -> str:
     if not len(shares) or not np.any(shares):
         return ""
     pushes = shares.mean(axis=0)
-    return TOPICS[int(np.argmax(pushes))].name if pushes.max() > 0 else ""
+    return TOPICS[int(np.argmax(pushes))].name if pushes.max() >= SMALL else ""
 
 
 def concentration(chance: Floats, share: float = 0.1) -> float:
@@ -140,7 +140,7 @@ def report_parts(
     low, high, top = by_name["Low"], by_name["High"], by_name["Very High"]
     headlines = [
         f"About {buyers:,.0f} of {len(chance):,} customers will buy by {until} (chance alone "
-        f"moves that by some {1.96 * spread:,.0f} either way), for about {revenue:,.0f}.",
+        f"moves that by some {1.96 * spread:,.0f} either way), with orders worth {revenue:,.0f}.",
         f"The most likely tenth of the customers brings {100 * concentration(chance):.0f} % of "
         "these buyers: begin with them.",
         f"{high.customers:,} customers are undecided in the best sense (High, 20 to 50 %): this "

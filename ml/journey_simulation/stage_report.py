@@ -307,7 +307,7 @@ def _cards(night: Night) -> str:
     return "".join(
         f'<div class="card" style="border-color:{STAGE_COLORS[entry["stage_name"]]}">'
         f"<h3>{escape(entry['stage_name'])} · {entry['customers']:,} customers · "
-        f"{entry['buy_next_month_percent']:.0f} % buy in the next month</h3>"
+        f"{entry['buy_next_month_percent']:.0f} % buy in the month after such a one</h3>"
         f'<p class="say"><b>Do</b>{escape(entry["do"])}</p>'
         f'<p class="say"><b>Avoid</b>{escape(entry["avoid"])}</p>'
         f'<p class="say"><b>Measure</b>{escape(entry["measure"])}</p></div>'
