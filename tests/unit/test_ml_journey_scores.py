@@ -1,4 +1,4 @@
-"""Measures against scikit-learn's, calibration against a planted distortion, BG/NBD against play."""
+"""Measures against scikit-learn's, calibration and BG/NBD against what was planted."""
 
 import numpy as np
 import pytest
