@@ -27,6 +27,10 @@ CATALOGUE: dict[str, Entry] = {
     "hdbscan": Entry(
         "customer_segmentation", "ml.customer_segmentation.hdbscan_model", "HdbscanModel"
     ),
+    "stage": Entry("journey_simulation", "ml.journey_simulation.stage", "StageModel"),
+    "conversion": Entry(
+        "journey_simulation", "ml.journey_simulation.conversion", "ConversionModel"
+    ),
     "success": Entry("campaign_optimization", "ml.campaign_optimization.success", "SuccessModel"),
     "budget": Entry("campaign_optimization", "ml.campaign_optimization.budget", "BudgetModel"),
 }

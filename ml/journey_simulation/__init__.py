@@ -1,0 +1,1 @@
+"""Customer journeys: which stage customers are in, where they go, and who buys next."""
