@@ -10,6 +10,8 @@ from local_stack.service import Service
 from local_stack.settings import LOOPBACK
 
 NAME = "mlflow"
+#: Where MLflow's clients, the tasks among them, look for its address.
+VARIABLE = "MLFLOW_TRACKING_URI"
 #: What the server is told beside its addresses: it reports to nobody and runs no jobs of its own.
 SETTINGS = {
     "DO_NOT_TRACK": "1",
