@@ -25,7 +25,11 @@ RunState = Literal["success", "failed", "not_applicable"]
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A trained model. `artefact` is relative to AMATO_HOME; `as_of` is its training run's."""
+    """A trained model.
+
+    `artefact` is relative to AMATO_HOME; `as_of` is its training run's; `code_commit` is the git
+    commit of the code that trained it.
+    """
 
     model: str
     version: str
@@ -37,6 +41,7 @@ class ModelVersion:
     features: tuple[str, ...]
     data_fingerprint: str
     trained_rows: int
+    code_commit: str = "unknown"
 
     @property
     def trained_until(self) -> date:
@@ -51,7 +56,7 @@ class ModelVersion:
 
 _COLUMNS = (
     "model, version, family, as_of, artefact, sha256, params, features, data_fingerprint,"
-    " trained_rows"
+    " trained_rows, code_commit"
 )
 
 
@@ -128,10 +133,10 @@ def save_version(
     """Write a version and its figures, in place of those it had."""
     conn.execute(
         f"insert into ml.model_versions ({_COLUMNS})"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " on conflict (model, version) do update set artefact = excluded.artefact,"
         " sha256 = excluded.sha256, params = excluded.params,"
-        " features = excluded.features".encode(),
+        " features = excluded.features, code_commit = excluded.code_commit".encode(),
         (
             version.model,
             version.version,
@@ -143,6 +148,7 @@ def save_version(
             json.dumps(version.features),
             version.data_fingerprint,
             version.trained_rows,
+            version.code_commit,
         ),
     )
     save_metrics(conn, version.model, version.version, version.as_of, metrics)
@@ -189,6 +195,16 @@ def _insert_metrics(
             " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [(model, version, as_of, *astuple(metric)) for metric in metrics],
         )
+
+
+def all_versions(conn: psycopg.Connection) -> list[ModelVersion]:
+    """Return every version of every model, in the order in which they were trained."""
+    return _versions(
+        conn,
+        "true order by family, model, as_of, params ->> 'kind' is distinct from %(baseline)s,"
+        " version",
+        {"baseline": BASELINE},
+    )
 
 
 def read_metrics(conn: psycopg.Connection, model: str, version: str) -> tuple[Metric, ...]:

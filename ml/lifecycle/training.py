@@ -18,6 +18,7 @@ from ml import artefacts, registry
 from ml.lifecycle.versions import artefact_path, readable, version_name
 from ml.metrics import Metric
 from ml.model import Judgement, Model, Scope
+from ml.provenance import code_commit
 from ml.results import TrainResult
 from report_pages.files import replace_file
 
@@ -193,6 +194,7 @@ def _version(
         features=model.features,
         data_fingerprint=fingerprint,
         trained_rows=rows,
+        code_commit=code_commit(),
     )
 
 
