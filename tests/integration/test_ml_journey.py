@@ -1,4 +1,4 @@
-"""The models of journeys in a real warehouse: what they read, and a life of training and scoring."""
+"""The models of journeys in a real warehouse: what they read, and a life of training and score."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
