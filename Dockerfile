@@ -35,6 +35,9 @@ COPY plugins plugins
 COPY report_pages report_pages
 COPY docker/airflow docker/airflow
 COPY tests/data/CDNOW_master.txt.gz tests/data/CDNOW_master.txt.gz
+# The commit that was built: models say which code trained them.
+ARG AMATO_COMMIT=
+ENV AMATO_COMMIT=$AMATO_COMMIT
 # The user id may be any: name and home are given, as it has no entry in /etc/passwd.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/amato \

@@ -49,7 +49,7 @@ test: install ## every test but the benchmarks
 	exit $$((others ? others : made))
 
 .PHONY: up
-up: install ## start the servers and Airflow [DEMO=1]
+up: install ## start the servers, Airflow and MLflow [DEMO=1]
 	@$(STACK) up
 
 .PHONY: down

@@ -14,7 +14,7 @@ artefact is replaced by the last good version, which the log says loudly.
 from airflow.sdk import DAG
 
 from dags.stages.common import BY_HAND, as_of_param
-from dags.stages.models import batch_inference, model_params
+from dags.stages.models import batch_inference, model_params, record_in_mlflow
 from dags.stages.night import finish_run, write_run_page
 
 with DAG(
@@ -25,4 +25,6 @@ with DAG(
     tags=["amato", "models"],
     **BY_HAND,
 ):
-    batch_inference() >> write_run_page() >> finish_run()
+    scored, finished = batch_inference(), finish_run()
+    scored >> write_run_page() >> finished
+    scored >> record_in_mlflow() >> finished

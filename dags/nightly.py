@@ -26,6 +26,8 @@ says what to do.
   data is right after all, run `validate` with a reason in its form, then clear `pass_gate` here.
 - `train_model`, `score_customers`: one model's failure stops no other; its champion and its last
   predictions are untouched.
+- `record_in_mlflow`: MLflow could not be brought up to date. The warehouse has all of it; clear the
+  task when MLflow runs again, or leave it to the next night.
 
 A failed task is safe to clear, and a night repeated gives the same tables. To load a night again,
 clear `open_night` with what follows it. Nights run one at a time and in order; to load a night
@@ -38,7 +40,7 @@ from airflow.sdk import DAG
 from dags.stages.common import DEFAULT_ARGS, as_of_param, demo_mode, first_night
 from dags.stages.datasets import export_datasets
 from dags.stages.extract_load import extract_load, load_params
-from dags.stages.models import batch_inference, model_params, train_models
+from dags.stages.models import batch_inference, model_params, record_in_mlflow, train_models
 from dags.stages.night import close_night, write_run_page
 from dags.stages.source import add_source_days
 from dags.stages.transform import transform
@@ -60,9 +62,10 @@ with DAG(
 ):
     loaded, built, gate = extract_load(), transform(), validate()
     trained, scored = train_models(), batch_inference()
-    page = write_run_page()
+    page, closed = write_run_page(), close_night()
 
-    loaded >> built >> gate >> trained >> scored >> page >> close_night()
+    loaded >> built >> gate >> trained >> scored >> page >> closed
+    scored >> record_in_mlflow() >> closed
     # Training lets inference begin however it went; the gate does not.
     gate >> scored
     gate >> export_datasets() >> page

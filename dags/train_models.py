@@ -5,7 +5,8 @@
 **Inputs.** `marts.fct_orders`, `marts.dim_customers` of the newest night, if it is published;
 strictly before `as_of` less the inference window.
 
-**Outputs.** Artefacts with their hashes, `ml.model_versions`, `ml.model_runs`, `ml.model_metrics`.
+**Outputs.** Artefacts with their hashes, `ml.model_versions`, `ml.model_runs`, `ml.model_metrics`,
+and the same in MLflow.
 
 **Triage.** A night that the gate did not pass, or that was built again since, trains nothing: the
 log says why, and what to do. Each model is a mapped task of its own, named in the grid; one that
@@ -16,7 +17,7 @@ no failure.
 from airflow.sdk import DAG
 
 from dags.stages.common import BY_HAND, as_of_param
-from dags.stages.models import model_params, train_models
+from dags.stages.models import model_params, record_in_mlflow, train_models
 from dags.stages.night import finish_run, write_run_page
 
 with DAG(
@@ -27,4 +28,6 @@ with DAG(
     tags=["amato", "models"],
     **BY_HAND,
 ):
-    train_models(always=True) >> write_run_page() >> finish_run()
+    trained, finished = train_models(always=True), finish_run()
+    trained >> write_run_page() >> finished
+    trained >> record_in_mlflow() >> finished

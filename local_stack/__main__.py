@@ -16,7 +16,7 @@ from local_stack.stack import Stack
 from local_stack.status import ServiceStatus
 
 COMMANDS = {
-    "up": "start the servers and Airflow",
+    "up": "start the servers, Airflow and MLflow",
     "down": "stop everything",
     "status": "show every service, and how fresh each table is",
     "clean": "stop everything and remove all data",

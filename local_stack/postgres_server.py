@@ -1,6 +1,7 @@
-"""The local PostgreSQL server: marketing (a source), the warehouse, and Airflow's metadata."""
+"""The local PostgreSQL server: marketing (a source), the warehouse, Airflow's metadata, MLflow."""
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
@@ -14,6 +15,7 @@ NAME = "postgres"
 ADMIN = "amato_admin"
 LOGIN = "amato"
 AIRFLOW_LOGIN = "airflow"
+MLFLOW_LOGIN = "amato_mlflow"
 MINIMUM_VERSION = 15
 SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -84,6 +86,7 @@ def url(context: Context, database: str, login: str = ADMIN) -> str:
         ADMIN: context.secrets.postgres_admin,
         LOGIN: context.secrets.postgres_amato,
         AIRFLOW_LOGIN: context.secrets.postgres_airflow,
+        MLFLOW_LOGIN: context.secrets.postgres_mlflow,
     }[login]
     return f"postgresql://{login}:{password}@{LOOPBACK}:{context.ports[NAME]}/{database}"
 
@@ -108,25 +111,39 @@ def provision(context: Context) -> None:
     logins = {
         LOGIN: context.secrets.postgres_amato,
         AIRFLOW_LOGIN: context.secrets.postgres_airflow,
+        MLFLOW_LOGIN: context.secrets.postgres_mlflow,
     }
-    owners = {"warehouse": ADMIN, "marketing": LOGIN, "airflow": AIRFLOW_LOGIN}
+    owners = {
+        "warehouse": ADMIN,
+        "marketing": LOGIN,
+        "airflow": AIRFLOW_LOGIN,
+        "mlflow": MLFLOW_LOGIN,
+    }
     with psycopg.connect(url(context, "postgres"), autocommit=True) as connection:
-        roles = {row[0] for row in connection.execute("select rolname from pg_roles")}
-        for login in logins.keys() - roles:
-            # Hashed here, so that no statement (and no log of it) holds the password.
-            hashed = connection.pgconn.encrypt_password(
-                logins[login].encode(), login.encode(), b"scram-sha-256"
-            )
-            statement = sql.SQL("create role {} login password {}")
-            connection.execute(
-                statement.format(sql.Identifier(login), sql.Literal(hashed.decode()))
-            )
-        databases = {row[0] for row in connection.execute("select datname from pg_database")}
-        for database in owners.keys() - databases:
-            names = sql.Identifier(database), sql.Identifier(owners[database])
-            connection.execute(sql.SQL("create database {} owner {}").format(*names))
-        # Airflow's metadata is Airflow's alone.
-        connection.execute("revoke all on database airflow from public")
+        add_logins(connection, logins)
+        add_databases(connection, owners)
+        # Airflow's metadata is Airflow's alone, and MLflow's store MLflow's.
+        connection.execute("revoke all on database airflow, mlflow from public")
+
+
+def add_logins(connection: psycopg.Connection, logins: Mapping[str, str]) -> None:
+    """Create the logins that are missing, by name with their passwords."""
+    roles = {row[0] for row in connection.execute("select rolname from pg_roles")}
+    for login in logins.keys() - roles:
+        # Hashed here, so that no statement (and no log of it) holds the password.
+        hashed = connection.pgconn.encrypt_password(
+            logins[login].encode(), login.encode(), b"scram-sha-256"
+        )
+        statement = sql.SQL("create role {} login password {}")
+        connection.execute(statement.format(sql.Identifier(login), sql.Literal(hashed.decode())))
+
+
+def add_databases(connection: psycopg.Connection, owners: Mapping[str, str]) -> None:
+    """Create the databases that are missing, by name with their owners."""
+    databases = {row[0] for row in connection.execute("select datname from pg_database")}
+    for database in owners.keys() - databases:
+        names = sql.Identifier(database), sql.Identifier(owners[database])
+        connection.execute(sql.SQL("create database {} owner {}").format(*names))
 
 
 def version() -> str:

@@ -21,6 +21,10 @@ AIRFLOW_PORT = 8080
 PORT_RANGE = range(20_000, 32_000)
 
 
+#: Secrets that a stack made by an earlier version lacks: added when it is started again.
+LATER_SECRETS = ("postgres_mlflow",)
+
+
 @dataclass(frozen=True, repr=False)
 class Secrets:
     """Passwords and keys of one stack. Not in its repr, which ends up in tracebacks."""
@@ -28,6 +32,7 @@ class Secrets:
     postgres_admin: str
     postgres_amato: str
     postgres_airflow: str
+    postgres_mlflow: str
     mysql_admin: str
     mysql_amato: str
     mongo_admin: str
@@ -57,16 +62,25 @@ def load_secrets(layout: Layout) -> Secrets:
                 f"{layout.secrets} is missing but {layout.data} holds databases made with it; "
                 "put the file back, or start afresh with `make clean`"
             )
-        made = Secrets.generate()
-        write_private(layout.secrets, json.dumps(made.__dict__, indent=1) + "\n")
-        return made
+        return _write_secrets(layout, Secrets.generate())
     try:
-        return Secrets(**json.loads(layout.secrets.read_text()))
+        kept = json.loads(layout.secrets.read_text())
+        missing = [name for name in LATER_SECRETS if name not in kept]
+        if not missing:
+            return Secrets(**kept)
+        fresh = Secrets.generate().__dict__
+        made = Secrets(**kept, **{name: fresh[name] for name in missing})
+        return _write_secrets(layout, made)
     except (ValueError, TypeError) as error:
         raise StackError(
             f"{layout.secrets} cannot be read ({error}); put it right or start afresh with "
             "`make clean`"
         ) from error
+
+
+def _write_secrets(layout: Layout, made: Secrets) -> Secrets:
+    write_private(layout.secrets, json.dumps(made.__dict__, indent=1) + "\n")
+    return made
 
 
 def port_is_free(port: int) -> bool:

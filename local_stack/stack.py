@@ -1,4 +1,4 @@
-"""The platform on this machine: its servers and Airflow as one thing that can be up or down."""
+"""The platform on this machine: servers, Airflow and MLflow as one thing that is up or down."""
 
 import os
 import shutil
@@ -14,6 +14,7 @@ from local_stack import (
     airflow_setup,
     connections,
     databases,
+    mlflow_setup,
     mongo_server,
     mysql_server,
     postgres_server,
@@ -31,13 +32,14 @@ SERVERS: dict[str, ModuleType] = {
 }
 SERVER_READY_SECONDS = 90.0
 AIRFLOW_READY_SECONDS = 300.0
+MLFLOW_READY_SECONDS = 300.0
 STOP_SECONDS = 60.0
 #: What `clean` keeps in the base folder: downloads, and the lock that others may wait on.
 KEPT_BY_CLEAN = ("mongod", "tools", "lock")
 
 
 class Stack:
-    """The servers and Airflow whose files lie under `root` (default: AMATO_LOCAL or `.local`).
+    """The servers, Airflow and MLflow with their files in `root` (default: AMATO_LOCAL or `.local`).
 
     `environment` is where given connections (AIRFLOW_CONN_*), AMATO_FIRST_NIGHT and DEMO are
     looked up; default: the process's own. `say` gets one line a step.
@@ -70,7 +72,7 @@ class Stack:
     @property
     def services(self) -> list[str]:
         """All services that run here, in the order they are started."""
-        return [*self.data_services, *airflow_setup.SERVICES]
+        return [*self.data_services, mlflow_setup.NAME, *airflow_setup.SERVICES]
 
     @cached_property
     def context(self) -> Context:
@@ -78,7 +80,9 @@ class Stack:
         return Context(
             layout=self.layout,
             secrets=settings.load_secrets(self.layout),
-            ports=settings.load_ports(self.layout, [*self.data_services, "airflow"]),
+            ports=settings.load_ports(
+                self.layout, [*self.data_services, "airflow", mlflow_setup.NAME]
+            ),
             account=Account(self.layout),
         )
 
@@ -98,7 +102,7 @@ class Stack:
         return {**urls, **self.external}
 
     def urls(self) -> dict[str, str]:
-        """Connection URLs with full rights, and Airflow's address and login (see `make env`)."""
+        """Connection URLs with full rights, and where the UIs are (see `make env`)."""
         self._require_files()
         urls = self._urls("amato_admin")
         port = self.context.ports["airflow"]
@@ -107,6 +111,7 @@ class Stack:
             "AIRFLOW_URL": airflow_setup.base_url(port),
             "AIRFLOW_USER": airflow_setup.USER,
             "AIRFLOW_PASSWORD": self.context.secrets.airflow_admin,
+            mlflow_setup.VARIABLE: mlflow_setup.base_url(self.context.ports[mlflow_setup.NAME]),
         }
 
     def airflow_env(self) -> dict[str, str]:
@@ -119,6 +124,8 @@ class Stack:
         for kind in connections.KINDS:
             given = self.environment.get(kind.variable)
             environment[kind.variable] = given or connections.airflow_uri(kind, urls[kind.name])
+        mlflow_port = self.context.ports[mlflow_setup.NAME]
+        environment[mlflow_setup.VARIABLE] = mlflow_setup.base_url(mlflow_port)
         environment["AMATO_EXTERNAL"] = ",".join(self.external)
         night = settings.first_night(self.layout, self.environment)
         environment["AMATO_FIRST_NIGHT"] = night.isoformat() if night else "never"
@@ -132,7 +139,7 @@ class Stack:
         """Start whatever does not run, and wait until all of it answers.
 
         Args:
-            airflow: start Airflow too, not only the data servers.
+            airflow: start Airflow and MLflow too, not only the data servers.
             migrate: apply the DDL (of sources only where they are local).
 
         Raises:
@@ -152,19 +159,26 @@ class Stack:
             self.supervisor.start()
             with ThreadPoolExecutor() as pool:
                 list(pool.map(self._up_server, self.data_services))
+                tracking = pool.submit(self._up_mlflow) if airflow else None
                 metadata = pool.submit(self._migrate_metadata) if airflow else None
                 if migrate:
                     self._migrate_databases()
                 if metadata:
                     metadata.result()
-            if airflow:
-                self._up_airflow([s for s in services if s.name in airflow_setup.SERVICES])
+                if airflow:
+                    self._up_airflow([s for s in services if s.name in airflow_setup.SERVICES])
+                if tracking:
+                    tracking.result()
 
     def _services(self, airflow: bool) -> list[Service]:
         made: list[Service] = [SERVERS[name].service(self.context) for name in self.data_services]
         if airflow:
-            made += airflow_setup.services(self.layout, self.airflow_env())
+            made += [self._mlflow(), *airflow_setup.services(self.layout, self.airflow_env())]
         return made
+
+    def _mlflow(self) -> Service:
+        store = postgres_server.url(self.context, mlflow_setup.NAME, postgres_server.MLFLOW_LOGIN)
+        return mlflow_setup.service(self.layout, self.context.ports[mlflow_setup.NAME], store)
 
     def _check_ports(self, services: Sequence[Service]) -> None:
         mine = {process.service for process in processes.find(self.layout.root)}
@@ -233,6 +247,19 @@ class Stack:
         if airflow_setup.migrate_metadata(self.layout, self.airflow_env()):
             self.say(f"airflow: metadata database made ({time.monotonic() - began:.1f} s)")
 
+    def _up_mlflow(self) -> None:
+        began = time.monotonic()
+        name, port = mlflow_setup.NAME, self.context.ports[mlflow_setup.NAME]
+        started = self.supervisor.launch([self._mlflow()])
+        self._wait(
+            [name],
+            lambda: self._listening(name, name) or mlflow_setup.check(port),
+            MLFLOW_READY_SECONDS,
+        )
+        if started:
+            seconds = time.monotonic() - began
+            self.say(f"mlflow: ready at {mlflow_setup.base_url(port)} ({seconds:.1f} s)")
+
     def _up_airflow(self, services: Sequence[Service]) -> None:
         began = time.monotonic()
         since = datetime.now(UTC)
@@ -267,8 +294,7 @@ class Stack:
             return
         found = processes.find(self.layout.root)
         if self.supervisor.is_reachable():
-            airflow = [name for name in airflow_setup.SERVICES if name in self.supervisor.states()]
-            self.supervisor.stop(airflow)
+            self.supervisor.stop([mlflow_setup.NAME, *airflow_setup.SERVICES])
             self.supervisor.stop(list(SERVERS))
             self.supervisor.shutdown()
             processes.wait_for_end(self.layout.root, SUPERVISOR, STOP_SECONDS)

@@ -24,10 +24,15 @@ class Entry:
 
 CATALOGUE: dict[str, Entry] = {
     "kmeans": Entry("customer_segmentation", "ml.customer_segmentation.kmeans", "KMeansModel"),
+    "hdbscan": Entry(
+        "customer_segmentation", "ml.customer_segmentation.hdbscan_model", "HdbscanModel"
+    ),
     "stage": Entry("journey_simulation", "ml.journey_simulation.stage", "StageModel"),
     "conversion": Entry(
         "journey_simulation", "ml.journey_simulation.conversion", "ConversionModel"
     ),
+    "success": Entry("campaign_optimization", "ml.campaign_optimization.success", "SuccessModel"),
+    "budget": Entry("campaign_optimization", "ml.campaign_optimization.budget", "BudgetModel"),
 }
 
 FAMILIES: dict[str, str] = {name: entry.family for name, entry in CATALOGUE.items()}

@@ -18,12 +18,18 @@ from ml.metrics import Metric
 
 Kind = Literal["train", "infer", "watch"]
 BASELINE = "baseline"
+OUTCOME = "outcome_"
+"""What the names of figures of past predictions begin with."""
 RunState = Literal["success", "failed", "not_applicable"]
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A trained model. `artefact` is relative to AMATO_HOME; `as_of` is its training run's."""
+    """A trained model.
+
+    `artefact` is relative to AMATO_HOME; `as_of` is its training run's; `code_commit` is the git
+    commit of the code that trained it.
+    """
 
     model: str
     version: str
@@ -35,6 +41,7 @@ class ModelVersion:
     features: tuple[str, ...]
     data_fingerprint: str
     trained_rows: int
+    code_commit: str = "unknown"
 
     @property
     def trained_until(self) -> date:
@@ -49,7 +56,7 @@ class ModelVersion:
 
 _COLUMNS = (
     "model, version, family, as_of, artefact, sha256, params, features, data_fingerprint,"
-    " trained_rows"
+    " trained_rows, code_commit"
 )
 
 
@@ -91,18 +98,32 @@ def champion_version(conn: psycopg.Connection, model: str) -> str | None:
     return found.version if found else None
 
 
+def champions(conn: psycopg.Connection, model: str, as_of: date) -> list[ModelVersion]:
+    """Return the champion of the night `as_of` and those before it, latest first.
+
+    None has seen a day after `as_of`, and a night has one champion at most.
+    """
+    return _versions(
+        conn,
+        "model = %(model)s and as_of <= %(as_of)s and promoted_as_of <= %(as_of)s"
+        " order by promoted_as_of desc",
+        {"model": model, "as_of": as_of},
+    )
+
+
 def serving_versions(conn: psycopg.Connection, model: str, as_of: date) -> list[ModelVersion]:
     """Return the versions that may score the night `as_of`, best first.
 
-    First comes the champion of that night, then earlier champions, latest first, to fall back
-    on, then versions that never were champion. None has seen a day after `as_of`.
+    First comes the champion of that night, then to fall back on earlier champions, latest first,
+    then baselines and other versions that were no night's champion. None has seen a day after
+    `as_of`.
     """
     return _versions(
         conn,
         "model = %(model)s and as_of <= %(as_of)s"
         " order by case when promoted_as_of <= %(as_of)s then promoted_as_of end desc nulls last,"
-        " as_of desc, is_champion desc, version desc",
-        {"model": model, "as_of": as_of},
+        " (params ->> 'kind') is not distinct from %(baseline)s desc, as_of desc, version desc",
+        {"model": model, "as_of": as_of, "baseline": BASELINE},
     )
 
 
@@ -112,10 +133,10 @@ def save_version(
     """Write a version and its figures, in place of those it had."""
     conn.execute(
         f"insert into ml.model_versions ({_COLUMNS})"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
         " on conflict (model, version) do update set artefact = excluded.artefact,"
         " sha256 = excluded.sha256, params = excluded.params,"
-        " features = excluded.features".encode(),
+        " features = excluded.features, code_commit = excluded.code_commit".encode(),
         (
             version.model,
             version.version,
@@ -127,6 +148,7 @@ def save_version(
             json.dumps(version.features),
             version.data_fingerprint,
             version.trained_rows,
+            version.code_commit,
         ),
     )
     save_metrics(conn, version.model, version.version, version.as_of, metrics)
@@ -135,11 +157,37 @@ def save_version(
 def save_metrics(
     conn: psycopg.Connection, model: str, version: str, as_of: date, metrics: Sequence[Metric]
 ) -> None:
-    """Write figures of a version as of a night, in place of those it had."""
+    """Write figures of a version's training, in place of those it had."""
     conn.execute(
-        "delete from ml.model_metrics where model = %s and version = %s and as_of = %s",
-        (model, version, as_of),
+        "delete from ml.model_metrics where model = %s and version = %s and as_of = %s"
+        " and not starts_with(metric, %s)",
+        (model, version, as_of, OUTCOME),
     )
+    _insert_metrics(conn, model, version, as_of, metrics)
+
+
+def save_outcome(
+    conn: psycopg.Connection,
+    model: str,
+    version: str | None,
+    as_of: date,
+    metrics: Sequence[Metric],
+) -> None:
+    """Write what a night's look back has found, in place of what an earlier look of it found.
+
+    The figures of a training of that night stay. Without a version there is nothing to write.
+    """
+    conn.execute(
+        "delete from ml.model_metrics where model = %s and as_of = %s and starts_with(metric, %s)",
+        (model, as_of, OUTCOME),
+    )
+    if version is not None:
+        _insert_metrics(conn, model, version, as_of, metrics)
+
+
+def _insert_metrics(
+    conn: psycopg.Connection, model: str, version: str, as_of: date, metrics: Sequence[Metric]
+) -> None:
     with conn.cursor() as cursor:
         cursor.executemany(
             "insert into ml.model_metrics"
@@ -147,6 +195,16 @@ def save_metrics(
             " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [(model, version, as_of, *astuple(metric)) for metric in metrics],
         )
+
+
+def all_versions(conn: psycopg.Connection) -> list[ModelVersion]:
+    """Return every version of every model, in the order in which they were trained."""
+    return _versions(
+        conn,
+        "true order by family, model, as_of, params ->> 'kind' is distinct from %(baseline)s,"
+        " version",
+        {"baseline": BASELINE},
+    )
 
 
 def read_metrics(conn: psycopg.Connection, model: str, version: str) -> tuple[Metric, ...]:
@@ -164,16 +222,22 @@ def promote(conn: psycopg.Connection, model: str, version: str, as_of: date) -> 
     """Make a version the champion from the night `as_of` on.
 
     A version promoted for an older night than the present champion's serves the nights in
-    between, and the present champion stays.
+    between, and the present champion stays. Another champion of the same night makes way: a
+    night that is scored again later must know its one champion.
     """
+    conn.execute(
+        "update ml.model_versions set promoted_as_of = null"
+        " where model = %s and promoted_as_of = %s and version <> %s",
+        (model, as_of, version),
+    )
     conn.execute(
         "update ml.model_versions set promoted_as_of = %s where model = %s and version = %s",
         (as_of, model, version),
     )
     latest = conn.execute(
         "select version from ml.model_versions where model = %s and promoted_as_of is not null"
-        " order by promoted_as_of desc, version = %s desc, version desc limit 1",
-        (model, version),
+        " order by promoted_as_of desc limit 1",
+        (model,),
     ).fetchone()
     winner = latest[0] if latest else version
     # First off, then on: at no moment may there be two champions.

@@ -31,6 +31,9 @@ from ml.reports import write_master_report
 from ml.results import InferResult, TrainResult, WatchResult, plain
 
 
+log = logging.getLogger(__name__)
+
+
 def train_model(name: str, conn: psycopg.Connection, scope: Scope, home: Path) -> dict[str, Any]:
     """Train one model, and return its `TrainResult` as plain data (JSON can hold it).
 
@@ -91,13 +94,20 @@ def _record_failure(
         registry.record_run(conn, kind, name, None, as_of, "failed", 0, seconds, message)
 
 
+def _json_object(text: str) -> dict[str, Any]:
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise argparse.ArgumentTypeError(f"{text} is no JSON object")
+    return content
+
+
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ml.run", description=__doc__)
     parser.add_argument("kind", choices=["train", "infer", "watch", "report"])
     parser.add_argument("--model", choices=sorted(CATALOGUE))
     parser.add_argument("--as-of", type=date.fromisoformat, required=True)
     parser.add_argument("--window-months", type=int, choices=WINDOW_MONTHS, default=3)
-    parser.add_argument("--options", type=json.loads, default={}, help="a JSON object")
+    parser.add_argument("--options", type=_json_object, default={}, help="a JSON object")
     return parser.parse_args(arguments)
 
 
@@ -136,6 +146,9 @@ def _run(kind: str, name: str, scope: Scope) -> bool:
                 print(write_master_report(conn, scope.as_of, home)[1])
     except (ArtefactError, MartMissingError, psycopg.OperationalError) as error:
         print(f"{name}: {error}", file=sys.stderr)
+        return False
+    except Exception:  # whatever it is, the other models are still to be run
+        log.exception("%s failed", name)
         return False
     return True
 

@@ -7,6 +7,7 @@ DAG is started by hand, nothing before it did.
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +136,18 @@ def write_master_report() -> None:
     require_passed(as_of)
     with warehouse("amato_scientist") as conn:
         write(conn, as_of, Path(shared_home()))
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def record_in_mlflow() -> None:
+    """Show in MLflow what the registry of models holds now.
+
+    However training and scoring went: what an earlier run could not record is recorded too.
+    """
+    from ml.tracking import sync
+
+    with warehouse("amato_scientist") as conn:
+        sync(conn, os.environ["MLFLOW_TRACKING_URI"], Path(shared_home()))
 
 
 @task_group

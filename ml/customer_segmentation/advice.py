@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ml.customer_segmentation.config import NO_PURCHASE_TYPE
+from ml.customer_segmentation.config import NO_PURCHASE_TYPE, NOISE_TYPE
 from ml.customer_segmentation.naming import base_type
 from ml.customer_segmentation.profiles import SegmentProfile
 
@@ -57,6 +57,13 @@ ADVICE = {
         "Send a win-back offer now, the biggest past spenders first, and ask why they left.",
         "Waiting: the longer the silence, the fewer come back.",
         "Share of them who buy within thirty days of the offer, against a group left out.",
+    ),
+    NOISE_TYPE: Advice(
+        "Customers who are like no segment: their rhythm of buying is rare.",
+        "Rank them by what they have spent: treat the top of the list as Champions, one by one, "
+        "and let the others have what everybody gets.",
+        "One offer for all of them: they have nothing in common.",
+        "Share of customers here: the more there are, the less the segments say.",
     ),
     NO_PURCHASE_TYPE: Advice(
         "Registered, but no purchase so far. They are not part of the model.",

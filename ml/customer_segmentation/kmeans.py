@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,16 +22,19 @@ from ml.customer_segmentation.config import (
 )
 from ml.customer_segmentation.model import (
     Segmentation,
+    distinct_needed,
     distinct_points,
     fit,
     fit_spending_groups,
     from_content,
     predict,
+    stability,
     to_content,
 )
 from ml.customer_segmentation.profiles import profile_segments
 from ml.customer_segmentation.report import report_parts
 from ml.customer_segmentation.scoring import Customers, place, placed, result_columns
+from ml.customer_segmentation.stability import stability_metrics
 from ml.features import (
     DATA_SOURCE,
     customers_without_purchase,
@@ -39,6 +42,7 @@ from ml.features import (
     purchase_features,
     spending_between,
 )
+from ml.metrics import Metric
 from ml.model import Judgement, Model, ReportParts, Scope, Scored
 
 FILE = "model.skops"
@@ -51,12 +55,14 @@ class History:
     parts       customers to fit on and customers held out, with their features as of the cutoff
     fit_later   log(1 + what those to fit on spent in the window), in their order
     later       the same of those held out
+    segments    how many K-means makes of them
     """
 
     parts: evaluate.Split
     fit_later: evaluate.Floats
     later: evaluate.Floats
     cutoff: str
+    segments: int | Literal["auto"] = 5
 
 
 def read_history(conn: psycopg.Connection, scope: Scope, config: SegmentationConfig) -> History:
@@ -106,12 +112,18 @@ class KMeansModel(Model[History, Segmentation, Customers]):
         return asdict(self.config)
 
     def read(self, conn: psycopg.Connection, scope: Scope) -> History:
-        """See `Model.read`."""
-        return read_history(conn, scope, self.config)
+        """See `Model.read`; the option `kmeans_segments` takes the place of the setting.
+
+        Raises:
+            ValueError: the option is neither a number from 2 to 8 nor `auto`.
+        """
+        asked = scope.options.get("kmeans_segments", self.config.segments)
+        config = replace(self.config, segments=asked)
+        return replace(read_history(conn, scope, config), segments=config.segments)
 
     def fingerprint(self, data: History) -> str:
         """See `Model.fingerprint`."""
-        return history_fingerprint(data)
+        return hashlib.sha256(f"{data.segments} {history_fingerprint(data)}".encode()).hexdigest()
 
     def rows(self, data: History) -> int:
         """Return how many customers are fit on."""
@@ -126,10 +138,11 @@ class KMeansModel(Model[History, Segmentation, Customers]):
                 f"{self.config.min_customers} are needed"
             )
         points = distinct_points(data.parts.fit)
-        if points < self.config.segments:
+        needed = distinct_needed(replace(self.config, segments=data.segments))
+        if points < needed:
             return (
                 f"the customers who had bought before {data.cutoff} make only {points} different "
-                f"profiles; {self.config.segments} segments need at least as many"
+                f"profiles; {needed} are needed for {data.segments} segments"
             )
         return None
 
@@ -139,7 +152,7 @@ class KMeansModel(Model[History, Segmentation, Customers]):
 
     def fit(self, data: History, previous: Segmentation | None) -> Segmentation:
         """See `Model.fit`."""
-        return fit(data.parts.fit, self.config, previous)
+        return fit(data.parts.fit, replace(self.config, segments=data.segments), previous)
 
     def judge(
         self,
@@ -164,7 +177,17 @@ class KMeansModel(Model[History, Segmentation, Customers]):
             base.holdout[:shown],
             self.config,
         )
-        return Judgement((*judged.metrics, *apart), judged.gain, judged.headline)
+        metrics = (
+            *judged.metrics,
+            Metric("segments", float(len(challenger.names)), None, None, BASELINE, 5.0),
+            *apart,
+            *stability_metrics(
+                stability(challenger, parts.fit, self.config),
+                self.config.resamples,
+                self.config.random_state,
+            ),
+        )
+        return Judgement(metrics, judged.gain, judged.headline)
 
     def dump(self, fitted: Segmentation) -> dict[str, bytes]:
         """See `Model.dump`."""

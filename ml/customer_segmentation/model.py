@@ -8,6 +8,7 @@ sum that is split over threads may round differently from run to run.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +20,15 @@ from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 from ml.artefacts import ArtefactError
-from ml.customer_segmentation.config import MODEL_FEATURES, SegmentationConfig
+from ml.customer_segmentation.config import AUTO, MODEL_FEATURES, SegmentationConfig
 from ml.customer_segmentation.naming import archetype_order, name_segments
+from ml.customer_segmentation.selection import CHOICES, Effort, choose_segments
+from ml.customer_segmentation.stability import bootstrap_jaccard
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+log = logging.getLogger(__name__)
 
 _FORMAT = 1
 
@@ -86,6 +91,11 @@ def distinct_points(frame: pd.DataFrame) -> int:
     return len(np.unique(log_features(frame), axis=0))
 
 
+def distinct_needed(config: SegmentationConfig) -> int:
+    """Return how many different points the segments need."""
+    return max(CHOICES) + 2 if config.segments == AUTO else config.segments
+
+
 def fit_spending_groups(frame: pd.DataFrame, config: SegmentationConfig) -> Segmentation:
     """Fit the baseline: five groups of equally many customers by what they have spent.
 
@@ -120,11 +130,18 @@ def fit(
     Raises:
         ValueError: there are fewer distinct points than segments.
     """
-    if distinct_points(frame) < config.segments:
-        raise ValueError(f"{config.segments} segments need as many distinct customers")
+    least = distinct_needed(config)
+    if distinct_points(frame) < least:
+        raise ValueError(f"{config.segments} segments need {least} distinct customers")
     scaler = fit_scaler(frame, config.min_scale)
+    segments = config.segments
+    if segments == AUTO:
+        effort = Effort(seed=config.random_state)
+        choice = choose_segments(scaler.transform(frame), effort=effort)
+        log.info("%d segments are chosen: %s", choice.segments, choice.votes)
+        segments = choice.segments
     kmeans = KMeans(
-        config.segments,
+        segments,
         n_init=config.n_init,
         random_state=config.random_state,
         algorithm="lloyd",
@@ -188,6 +205,27 @@ def predict(model: Segmentation, frame: pd.DataFrame) -> Assignment:
     other = distances.min(axis=1)
     margin = 1.0 - np.divide(own, other, out=np.ones_like(own), where=other > 0)
     return Assignment(segment, np.round(np.clip(margin, 0.0, 1.0), 6))
+
+
+def stability(
+    model: Segmentation, frame: pd.DataFrame, config: SegmentationConfig
+) -> dict[int, Floats]:
+    """Return each segment's Jaccard similarities under resampling (see `bootstrap_jaccard`)."""
+    points = model.scaler.transform(frame)
+    random = np.random.default_rng(config.random_state)
+    most = min(len(points), config.max_stability)
+    points = points[np.sort(random.choice(len(points), most, replace=False))]
+    k = len(model.names)
+
+    def refit(drawn: Ints) -> Ints:
+        if len(drawn) <= k:
+            return np.zeros(len(drawn), dtype=np.int64)
+        again = KMeans(k, n_init=config.n_init, random_state=config.random_state, algorithm="lloyd")
+        with threadpool_limits(limits=1):
+            return np.asarray(again.fit(points[drawn]).labels_, dtype=np.int64)
+
+    labels = assign(points, model.centroids).segment
+    return bootstrap_jaccard(labels, refit, config.stability_resamples, config.random_state)
 
 
 def to_content(model: Segmentation) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import itertools
 
 import plotly.graph_objects as go
 
-from ml.customer_segmentation.config import NO_PURCHASE_TYPE
+from ml.customer_segmentation.config import NO_PURCHASE_TYPE, NOISE_TYPE
 from ml.customer_segmentation.naming import base_type
 from ml.customer_segmentation.profiles import SegmentProfile
 from report_pages import style_figure
@@ -17,6 +17,7 @@ COLORS = {
     "New": "#65a30d",
     "Occasional": "#9ca3af",
     "At-Risk": "#dc2626",
+    NOISE_TYPE: "#7c3aed",
     NO_PURCHASE_TYPE: "#d1d5db",
 }
 

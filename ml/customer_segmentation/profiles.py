@@ -34,7 +34,11 @@ class SegmentProfile:
 
 
 def profile_segments(
-    frame: pd.DataFrame, placed: pd.DataFrame, names: Mapping[int, str], window_days: int
+    frame: pd.DataFrame,
+    placed: pd.DataFrame,
+    names: Mapping[int, str],
+    window_days: int,
+    no_purchase: int = NO_PURCHASE_SEGMENT,
 ) -> tuple[SegmentProfile, ...]:
     """Return a profile per segment in the order of `names`, then of those without purchase.
 
@@ -45,10 +49,10 @@ def profile_segments(
     features = frame.set_index("customer_id")
     everyone, revenue = max(len(placed), 1), float(features["monetary"].sum())
     profiles = []
-    groups = {**names, NO_PURCHASE_SEGMENT: NO_PURCHASE_TYPE}
+    groups = {**names, no_purchase: NO_PURCHASE_TYPE}
     for segment, name in groups.items():
         members = placed[placed["segment"] == segment]
-        if segment == NO_PURCHASE_SEGMENT and members.empty:
+        if segment == no_purchase and members.empty:
             continue
         own = features.loc[features.index.isin(members["customer_id"])]
         spent, orders = float(own["monetary"].sum()), float(own["frequency"].sum())

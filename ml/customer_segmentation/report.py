@@ -18,8 +18,17 @@ Profiles = tuple[SegmentProfile, ...]
 DISTRIBUTION = ("segment", "segment_type", "customers", "customer_share", "revenue_share")
 
 
-def report_parts(profiles: Profiles, scope: Scope) -> ReportParts:
-    """Return the headlines, sections and actions of a night's segments."""
+CONFIDENCE = (
+    "Confidence is 1 for a customer in the middle of a segment and 0 for one on the border between "
+    "two."
+)
+
+
+def report_parts(profiles: Profiles, scope: Scope, confidence: str = CONFIDENCE) -> ReportParts:
+    """Return the headlines, sections and actions of a night's segments.
+
+    `confidence` says how to read that column.
+    """
     advice = recommendations(profiles)
     revenue = round(sum(p.revenue for p in profiles), 2)
     return ReportParts(
@@ -37,7 +46,7 @@ def report_parts(profiles: Profiles, scope: Scope) -> ReportParts:
                 [_but(p, DISTRIBUTION[2:]) for p in profiles],
                 '<p class="small">The larger the bubble, the more each customer has spent.</p>'
                 + figure_html(profile_figure(profiles), "plot-segment-profile")
-                + _segments_table(profiles, scope),
+                + _segments_table(profiles, scope, confidence),
             ),
             Section("business_recommendations", "What to do", advice, _advice_html(advice)),
         ),
@@ -109,7 +118,7 @@ def recommendations(profiles: Profiles) -> list[dict[str, Any]]:
     return entries
 
 
-def _segments_table(profiles: Profiles, scope: Scope) -> str:
+def _segments_table(profiles: Profiles, scope: Scope, confidence: str) -> str:
     header = (
         "Segment", "Customers", "% of all", "Revenue", "% of revenue", "Spent each", "Orders",
         "Per order", "Days since last*", "Bought in window", "Confidence",
@@ -132,8 +141,8 @@ def _segments_table(profiles: Profiles, scope: Scope) -> str:
     ]
     note = (
         '<p class="small">* Median; "Spent each", "Orders" and "Per order" are means. The window '
-        f"is {scope.cutoff} to {scope.as_of}. Confidence is 1 for a customer in the middle of a "
-        "segment and 0 for one on the border between two. Amounts are in the shop's currency.</p>"
+        f"is {scope.cutoff} to {scope.as_of}. {escape(confidence)} "
+        "Amounts are in the shop's currency.</p>"
     )
     return table_html(header, rows) + note
 

@@ -30,11 +30,16 @@ def result_columns(model: str) -> tuple[str, ...]:
 
 
 def place(
-    model: str, customers: Customers, assignment: Assignment, names: Mapping[int, str], as_of: date
+    model: str,
+    customers: Customers,
+    assignment: Assignment,
+    names: Mapping[int, str],
+    as_of: date,
+    no_purchase: int = NO_PURCHASE_SEGMENT,
 ) -> pd.DataFrame:
     """Return one row a customer; those without a purchase form a group of their own.
 
-    `names` gives each segment's type by its id.
+    `names` gives each segment's type by its id; `no_purchase` is that group's id.
     """
     bought = pd.DataFrame(
         {
@@ -49,7 +54,7 @@ def place(
     none = pd.DataFrame(
         {
             "customer_id": pd.Series(customers.without, dtype=bought["customer_id"].dtype),
-            "segment": np.full(number, NO_PURCHASE_SEGMENT, dtype=np.int64),
+            "segment": np.full(number, no_purchase, dtype=np.int64),
             "confidence": np.ones(number),
             "monetary": np.zeros(number),
             "frequency": np.zeros(number),
@@ -57,7 +62,7 @@ def place(
     )
     table = pd.concat([part for part in (bought, none) if len(part)] or [bought])
     grouped = table.groupby("segment")
-    table["segment_type"] = table["segment"].map({**names, NO_PURCHASE_SEGMENT: NO_PURCHASE_TYPE})
+    table["segment_type"] = table["segment"].map({**names, no_purchase: NO_PURCHASE_TYPE})
     table["avg_monetary"] = grouped["monetary"].transform("mean").round(2)
     table["avg_frequency"] = grouped["frequency"].transform("mean").round(4)
     table["segment_size"] = grouped["customer_id"].transform("size").astype("int64")

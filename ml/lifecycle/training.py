@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from ml import artefacts, registry
 from ml.lifecycle.versions import artefact_path, readable, version_name
 from ml.metrics import Metric
 from ml.model import Judgement, Model, Scope
+from ml.provenance import code_commit
 from ml.results import TrainResult
 from report_pages.files import replace_file
 
@@ -34,6 +35,22 @@ class _Reigning:
     fitted: Any
 
 
+@dataclass(frozen=True)
+class _Trained:
+    """A challenger and what it was measured against, before anything of them is registered.
+
+    `known` is its entry where it was trained before, and its artefact or the champion's was lost.
+    `first` is the baseline, where no champion can be read.
+    """
+
+    new: registry.ModelVersion
+    known: registry.ModelVersion | None
+    first: registry.ModelVersion | None
+    judgement: Judgement
+    promoted: bool
+    message: str
+
+
 def train(
     model: Model[Any, Any, Any], conn: psycopg.Connection, scope: Scope, home: Path
 ) -> TrainResult:
@@ -41,7 +58,8 @@ def train(
 
     Artefacts are written whole before the one transaction that registers them, their figures and
     the promotion: stopping anywhere leaves the champion as it was. The same data and settings are
-    the same version, which is then left as it is. Too little data ends `not_applicable`.
+    the same version, which is then left as it is; artefacts that were lost are made again. Too
+    little data ends `not_applicable`.
 
     Raises:
         MartMissingError: the marts are not there.
@@ -55,52 +73,95 @@ def train(
     fingerprint = model.fingerprint(data)
     name = version_name(model, scope, "model", fingerprint)
     known = registry.find_version(conn, model.name, name)
-    if known is not None and readable(model, home, known) is not None:
+    served = registry.champions(conn, model.name, scope.as_of)
+    if (
+        known is not None
+        and readable(model, home, known) is not None
+        and _reigning(model, home, served).version is not None
+    ):
         return _unchanged(model, conn, scope, known, started)
 
-    reigning = _reigning(model, conn, scope, home, name)
-    baseline = model.fit_baseline(data)
-    champion = baseline if reigning.version is None else reigning.fitted
-    challenger = model.fit(data, champion)
-    judgement = model.judge(data, challenger, baseline, champion)
-    new = _version(model, scope, home, "model", challenger, fingerprint, model.rows(data))
-    first = None
-    if reigning.version is None and known is None:
-        first = _version(model, scope, home, "baseline", baseline, fingerprint, model.rows(data))
-    promoted = known is None and judgement.gain.low > 0
-    message = _message(model, judgement, promoted, reigning.version, known is not None)
+    rivals = [version for version in served if version.version != name]
+    trained = _train(model, scope, home, data, known, _reigning(model, home, rivals))
     conn.commit()  # ends the reading transaction, so that the lock below sees what is new
     with conn.transaction():
         registry.lock_model(conn, model.name)
-        if first is not None:
-            registry.save_version(conn, first, _baseline_figures(judgement))
-            registry.promote(conn, model.name, first.version, scope.as_of)
-        registry.save_version(
-            conn, new if known is None else _as_first_trained(new, known), _figures(judgement)
-        )
-        if promoted:
-            registry.promote(conn, model.name, name, scope.as_of)
-        seconds = time.perf_counter() - started
-        registry.record_run(
-            conn, "train", model.name, name, scope.as_of, "success", new.trained_rows, seconds,
-            message,
-        )  # fmt: skip
-    log.info("%s %s: %s", model.name, name, message)
-    return _result(model, conn, scope, name, True, new.trained_rows, _figures(judgement), message,
-                   seconds)  # fmt: skip
+        stands = registry.champions(conn, model.name, scope.as_of) == served
+        if stands:
+            _register(model, conn, scope, trained, time.perf_counter() - started)
+    if not stands:
+        log.info("%s has another champion since this training began: again", model.name)
+        return train(model, conn, scope, home)
+    log.info("%s %s: %s", model.name, name, trained.message)
+    return _result(
+        model, conn, scope, name, True, trained.new.trained_rows, _figures(trained.judgement),
+        trained.message, time.perf_counter() - started,
+    )  # fmt: skip
 
 
 def _reigning(
-    model: Model[Any, Any, Any], conn: psycopg.Connection, scope: Scope, home: Path, name: str
+    model: Model[Any, Any, Any], home: Path, served: list[registry.ModelVersion]
 ) -> _Reigning:
-    """Return what served this night before: a later champion would leak what came after it."""
-    for version in registry.serving_versions(conn, model.name, scope.as_of):
-        if version.version == name:
-            continue
+    """Return the first of the champions that can be read."""
+    for version in served:
         fitted = readable(model, home, version)
         if fitted is not None:
             return _Reigning(version, fitted)
     return _Reigning(None, None)
+
+
+def _train(
+    model: Model[Any, Any, Any],
+    scope: Scope,
+    home: Path,
+    data: Any,
+    known: registry.ModelVersion | None,
+    reigning: _Reigning,
+) -> _Trained:
+    """Fit the challenger, measure it beside the champion, and write its artefact."""
+    baseline = model.fit_baseline(data)
+    champion = baseline if reigning.version is None else reigning.fitted
+    challenger = model.fit(data, champion)
+    judgement = model.judge(data, challenger, baseline, champion)
+    fingerprint, rows = model.fingerprint(data), model.rows(data)
+    promoted = known is None and judgement.gain.low > 0
+    return _Trained(
+        new=_version(model, scope, home, "model", challenger, fingerprint, rows),
+        known=known,
+        first=None
+        if reigning.version is not None
+        else _version(model, scope, home, "baseline", baseline, fingerprint, rows),
+        judgement=judgement,
+        promoted=promoted,
+        message=_message(model, scope, judgement, promoted, reigning.version, known is not None),
+    )
+
+
+def _register(
+    model: Model[Any, Any, Any],
+    conn: psycopg.Connection,
+    scope: Scope,
+    trained: _Trained,
+    seconds: float,
+) -> None:
+    """Write what was trained, within the caller's transaction.
+
+    A version that is made again keeps its night, and its place among the champions.
+    """
+    first, new = trained.first, trained.new
+    if first is not None:
+        before = registry.find_version(conn, model.name, first.version)
+        figures = _baseline_figures(trained.judgement)
+        registry.save_version(conn, _as_first_trained(first, before), figures)
+        if before is None:
+            registry.promote(conn, model.name, first.version, scope.as_of)
+    registry.save_version(conn, _as_first_trained(new, trained.known), _figures(trained.judgement))
+    if trained.promoted:
+        registry.promote(conn, model.name, new.version, scope.as_of)
+    registry.record_run(
+        conn, "train", model.name, new.version, scope.as_of, "success", new.trained_rows, seconds,
+        trained.message,
+    )  # fmt: skip
 
 
 def _version(
@@ -133,14 +194,15 @@ def _version(
         features=model.features,
         data_fingerprint=fingerprint,
         trained_rows=rows,
+        code_commit=code_commit(),
     )
 
 
 def _as_first_trained(
-    version: registry.ModelVersion, known: registry.ModelVersion
+    version: registry.ModelVersion, known: registry.ModelVersion | None
 ) -> registry.ModelVersion:
     """Return a version made again under the night that it was first trained for."""
-    return registry.ModelVersion(**{**vars(version), "as_of": known.as_of})
+    return version if known is None else replace(version, as_of=known.as_of)
 
 
 def _figures(judgement: Judgement) -> tuple[Metric, ...]:
@@ -163,19 +225,22 @@ def _baseline_figures(judgement: Judgement) -> tuple[Metric, ...]:
 
 def _message(
     model: Model[Any, Any, Any],
+    scope: Scope,
     judgement: Judgement,
     promoted: bool,
     champion: registry.ModelVersion | None,
     again: bool,
 ) -> str:
     told = judgement.headline
+    if again:
+        return f"{told}; trained before: what was lost of its artefacts is made again"
     before = model.baseline if champion is None or champion.is_baseline else champion.version
     gain = judgement.gain
     measured = f"gain {gain.value:+.4g}, 95 % interval {gain.low:+.4g} to {gain.high:+.4g}"
+    if champion is not None and champion.trained_until > scope.cutoff:
+        measured += f"; {before} knew days of this window, which favours it"
     if promoted:
         return f"{told}; better than {before}, whose place it takes ({measured})"
-    if again:
-        return f"{told}; its artefact was lost and is made again"
     return f"{told}; not better than {before} beyond noise: {before} stays ({measured})"
 
 

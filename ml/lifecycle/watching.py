@@ -12,7 +12,8 @@ import psycopg
 
 from ml import registry
 from ml.lifecycle.inference import table_columns
-from ml.model import Model, Scope
+from ml.metrics import Metric
+from ml.model import Model, Outcome, Scope
 from ml.results import WatchResult
 
 log = logging.getLogger(__name__)
@@ -22,15 +23,25 @@ def watch(model: Model[Any, Any, Any], conn: psycopg.Connection, scope: Scope) -
     """Compare the newest predictions whose outcome is known with what happened, and record it.
 
     The figures go to `ml.model_metrics` under the night of the look, with the version that had
-    predicted. Where they are worse than promised, or the gate found that features
-    have drifted, `ml.retraining_requests` asks for training. Looking again changes nothing.
+    predicted. Where they are worse than promised (and that version still serves), or the gate found
+    that features have drifted, `ml.retraining_requests` asks for training. Looking again changes
+    nothing.
+
+    Raises:
+        ValueError: a figure's name does not begin with `outcome_`.
     """
     started = time.perf_counter()
     made, version, predictions = _past_predictions(model, conn, scope.as_of)
     outcome = None
     if made is not None:
         outcome = model.outcome(conn, predictions, made, scope.as_of)
-    reasons = [outcome.decayed] if outcome is not None and outcome.decayed else []
+    figures = _figures(outcome)
+    reasons = []
+    if outcome is not None and outcome.decayed:
+        # What has taken its place since may do better: that is for its own predictions to tell.
+        serving = registry.serving_versions(conn, model.name, as_of=scope.as_of)
+        if serving and serving[0].version == version:
+            reasons.append(outcome.decayed)
     drifted = _drifted(conn, scope.as_of)
     if drifted and registry.champion(conn, model.name) is not None:
         reasons.append(f"features have drifted since training: {', '.join(drifted)}")
@@ -40,8 +51,7 @@ def watch(model: Model[Any, Any, Any], conn: psycopg.Connection, scope: Scope) -
     conn.commit()
     with conn.transaction():
         registry.lock_model(conn, model.name)
-        if outcome is not None and version is not None:
-            registry.save_metrics(conn, model.name, version, scope.as_of, outcome.metrics)
+        registry.save_outcome(conn, model.name, version, scope.as_of, figures)
         conn.execute(
             "delete from ml.retraining_requests where model = %s and as_of = %s",
             (model.name, scope.as_of),
@@ -56,6 +66,14 @@ def watch(model: Model[Any, Any, Any], conn: psycopg.Connection, scope: Scope) -
         )  # fmt: skip
     log.info("%s: %s", model.name, message)
     return WatchResult(model.name, scope.as_of, made, version, reason, message)
+
+
+def _figures(outcome: Outcome | None) -> tuple[Metric, ...]:
+    figures = () if outcome is None else outcome.metrics
+    odd = [metric.name for metric in figures if not metric.name.startswith(registry.OUTCOME)]
+    if odd:
+        raise ValueError(f"figures of an outcome are named {registry.OUTCOME}...: {', '.join(odd)}")
+    return figures
 
 
 def _past_predictions(

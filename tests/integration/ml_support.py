@@ -127,12 +127,13 @@ def group_orders(each: int, until: date, seed: int = 1) -> list[Order]:
     """Two years of orders, up to a day, of four kinds of customers.
 
     Kind F (`each` customers) buys every ten days or so for 90, kind H every forty for 70, kind
-    R bought every twenty days for 40 and stopped in the first year, and kind O (twice as many)
-    joins at any time and buys once or twice within three weeks, for 20.
+    R bought every twenty days for 110 and stopped in the first year (so it has spent as much as
+    H, and spends no more), and kind O (twice as many) joins at any time and buys once or twice
+    within three weeks, for 20.
     """
     random = np.random.default_rng(seed)
     end = datetime(until.year, until.month, until.day, tzinfo=UTC)
-    kinds = {"F": (each, 10, 90), "H": (each, 40, 70), "R": (each, 20, 40), "O": (2 * each, 9, 20)}
+    kinds = {"F": (each, 10, 90), "H": (each, 40, 70), "R": (each, 20, 110), "O": (2 * each, 9, 20)}
     orders = []
     for kind, (customers, gap, price) in kinds.items():
         for i in range(customers):

@@ -64,7 +64,9 @@ OWNERS = {
     "ml.model_versions": SCIENTIST,
     "ml.model_runs": SCIENTIST,
     "ml.model_metrics": SCIENTIST,
+    "ml.retraining_requests": SCIENTIST,
     "ml.kmeans_predictions": SCIENTIST,
+    "ml.hdbscan_predictions": SCIENTIST,
 }
 
 

@@ -360,11 +360,13 @@ def test_no_task_by_itself_uses_a_night_that_is_not_published(
         (datasets, "night_of_run"), (models, "night_of_run"), (models, "latest_night")
     ):  # fmt: skip
         monkeypatch.setattr(stage, name, lambda: NIGHT)
-    monkeypatch.setattr(models, "get_current_context", dict)
+    form = {"window_months": 3, "model_options": {}}
+    monkeypatch.setattr(models, "get_current_context", lambda: {"params": form})
     monkeypatch.setenv("AMATO_HOME", str(tmp_path))
     tasks: list[tuple[Any, dict[str, Any]]] = [
         (models.train_model, {"model": "kmeans", "always": True}),
         (models.score_customers, {"model": "kmeans"}),
+        (models.watch_models, {}),
         (models.write_master_report, {}),
         (datasets.export_datasets, {}),
     ]
@@ -389,6 +391,10 @@ def test_no_task_by_itself_uses_a_night_that_is_not_published(
     (train, arguments), (score, model), *_ = tasks
     assert train.function(**arguments)["state"] == "not_applicable"  # too few customers
     assert score.function(**model)["state"] == "not_applicable"
+    models.watch_models.function()
+    assert query(warehouse_url, "select state from ml.model_runs where kind = 'watch'") == [
+        ("not_applicable",)
+    ]
     models.write_master_report.function()
     assert list((tmp_path / "reports" / "master").iterdir())
     with pytest.raises(NothingToExportError):  # past the gate: these marts have no features

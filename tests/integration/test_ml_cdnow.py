@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from ml.customer_segmentation.naming import SEGMENT_TYPES
+from ml.model import Scope
 from ml.run import infer_model, train_model
 from tests.integration.ml_support import CDNOW, cdnow_orders, make_marts, scientist
 
@@ -23,8 +24,8 @@ def scored(warehouse_url: str, tmp_path: Path) -> tuple[dict[str, Any], pd.DataF
     assert len(orders) == 67_591
     make_marts(warehouse_url, orders, sorted({str(o.customer_id) for o in orders}), since=AS_OF)
     with scientist(warehouse_url) as conn:
-        trained = train_model("kmeans", conn, AS_OF, tmp_path)
-        infer_model("kmeans", conn, AS_OF, tmp_path)
+        trained = train_model("kmeans", conn, Scope(AS_OF), tmp_path)
+        infer_model("kmeans", conn, Scope(AS_OF), tmp_path)
     with psycopg.connect(warehouse_url) as conn:
         cursor = conn.execute("select * from ml.kmeans_predictions")
         columns = [column.name for column in cursor.description or ()]

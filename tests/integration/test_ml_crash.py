@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ml.model import Scope
 from ml.run import infer_model, train_model
 from tests.integration.ml_support import (
     checksum,
@@ -41,8 +42,8 @@ def shop(warehouse_url: str, tmp_path: Path) -> str:
     orders = group_orders(40, until=LATER)
     make_marts(warehouse_url, orders, ["Z0"], since=date(1998, 4, 1))
     with scientist(warehouse_url) as conn:
-        train_model("kmeans", conn, AS_OF, tmp_path)
-        infer_model("kmeans", conn, AS_OF, tmp_path)
+        train_model("kmeans", conn, Scope(AS_OF), tmp_path)
+        infer_model("kmeans", conn, Scope(AS_OF), tmp_path)
     return warehouse_url
 
 
@@ -107,8 +108,8 @@ def test_a_killed_run_leaves_all_as_it_was_and_can_be_run_again(
 ) -> None:
     if kind == "infer":
         with scientist(shop) as conn:
-            infer_model("kmeans", conn, LATER, tmp_path)
-            train_model("kmeans", conn, LATER, tmp_path)
+            infer_model("kmeans", conn, Scope(LATER), tmp_path)
+            train_model("kmeans", conn, Scope(LATER), tmp_path)
     before, files = checksum(shop, *STATE), tree_hashes(tmp_path)
     # Training makes a new version; scoring would replace the first champion's predictions.
     with stopped_at(shop, tmp_path, lock, kind, LATER):
@@ -121,13 +122,13 @@ def test_a_killed_run_leaves_all_as_it_was_and_can_be_run_again(
 
     with scientist(shop) as conn:
         # The night before still scores with its champion, to the same rows.
-        infer_model("kmeans", conn, AS_OF, tmp_path)
+        infer_model("kmeans", conn, Scope(AS_OF), tmp_path)
         assert checksum(shop, *STATE) == before
-        trained = train_model("kmeans", conn, LATER, tmp_path)
-        scored = infer_model("kmeans", conn, LATER, tmp_path)
+        trained = train_model("kmeans", conn, Scope(LATER), tmp_path)
+        scored = infer_model("kmeans", conn, Scope(LATER), tmp_path)
     assert scored["version"] == trained["version"]
     after = checksum(shop, *STATE)
     with scientist(shop) as conn:
-        train_model("kmeans", conn, LATER, tmp_path)
-        infer_model("kmeans", conn, LATER, tmp_path)
+        train_model("kmeans", conn, Scope(LATER), tmp_path)
+        infer_model("kmeans", conn, Scope(LATER), tmp_path)
     assert checksum(shop, *STATE) == after

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psycopg
 import pytest
@@ -14,8 +15,13 @@ import yaml
 
 from ml import registry
 from ml.artefacts import ArtefactError
-from ml.customer_segmentation.infer import RESULT_COLUMNS
-from ml.features import MartMissingError
+from ml.customer_segmentation.kmeans import KMeansModel
+from ml.customer_segmentation.model import predict
+from ml.evaluation import holdout_ranks
+from ml.features import MartMissingError, purchase_features
+from ml.lifecycle.inference import table_columns
+from ml.lifecycle.versions import load_version
+from ml.model import Scope
 from ml.reports import write_master_report
 from ml.run import infer_model, main, train_model
 from tests.integration.ml_support import (
@@ -30,13 +36,14 @@ from tests.integration.ml_support import (
 AS_OF = date(1998, 7, 1)
 CUTOFF = date(1998, 4, 1)
 LATER = date(1998, 8, 1)
+RESULT_COLUMNS = table_columns(KMeansModel())
 STATE = ("ml.model_versions", "ml.model_metrics", "ml.kmeans_predictions")
 
 
 @pytest.fixture
 def shop(warehouse_url: str) -> str:
-    """A warehouse with 200 customers of four kinds, and five who have never bought."""
-    orders = group_orders(40, until=LATER)
+    """A warehouse with 300 customers of four kinds, and five who have never bought."""
+    orders = group_orders(60, until=LATER)
     customers = sorted({str(o.customer_id) for o in orders}) + [f"Z{i}" for i in range(5)]
     make_marts(warehouse_url, orders, customers, since=date(1998, 4, 1))
     return warehouse_url
@@ -44,7 +51,7 @@ def shop(warehouse_url: str) -> str:
 
 def run(url: str, home: Path, as_of: date = AS_OF) -> tuple[dict[str, Any], dict[str, Any]]:
     with scientist(url) as conn:
-        return train_model("kmeans", conn, as_of, home), infer_model("kmeans", conn, as_of, home)
+        return train_model("kmeans", conn, Scope(as_of), home), infer_model("kmeans", conn, Scope(as_of), home)
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
@@ -52,12 +59,28 @@ def rows(url: str, query: str) -> list[tuple[Any, ...]]:
         return conn.execute(query.encode()).fetchall()
 
 
+def baseline_of(url: str, night: date = AS_OF) -> str:
+    """The name of the night's baseline."""
+    (found,) = rows(
+        url,
+        "select version from ml.model_versions where params ->> 'kind' = 'baseline'"
+        f" and as_of = '{night}'",
+    )
+    return str(found[0])
+
+
+def promote(url: str, version: str, night: date) -> None:
+    """Make a version the champion from a night on, as somebody who knows better may."""
+    with scientist(url) as conn:
+        registry.promote(conn, "kmeans", version, night)
+
+
 def test_every_customer_is_scored(shop: str, tmp_path: Path) -> None:
     trained, scored = run(shop, tmp_path)
     assert (trained["state"], trained["promoted"], scored["state"]) == ("success", True, "success")
-    assert json.loads(json.dumps(scored))["predictions"] == 205
+    assert json.loads(json.dumps(scored))["predictions"] == 305
     table = rows(shop, "select * from ml.kmeans_predictions order by customer_id")
-    assert len(table) == 205
+    assert len(table) == 305
     names = RESULT_COLUMNS
     none = [dict(zip(names, row, strict=True)) for row in table if str(row[5]).startswith("Z")]
     # Those who first buy after the night count as not having bought.
@@ -148,7 +171,7 @@ def test_two_runs_beside_each_other_make_the_same(shop: str, tmp_path: Path) -> 
     run(shop, tmp_path)
     assert checksum(shop, *STATE) == before
     assert tree_hashes(tmp_path) == files
-    assert rows(shop, "select count(*) from ml.kmeans_predictions") == [(205,)]
+    assert rows(shop, "select count(*) from ml.kmeans_predictions") == [(305,)]
 
 
 def test_files_are_named_by_night_and_version(shop: str, tmp_path: Path) -> None:
@@ -156,7 +179,8 @@ def test_files_are_named_by_night_and_version(shop: str, tmp_path: Path) -> None
     version = trained["version"]
     stem = f"reports/customer_segmentation/kmeans_{AS_OF}_{version}"
     assert set(tree_hashes(tmp_path)) == {
-        f"artefacts/customer_segmentation/kmeans-{version}.skops",
+        f"artefacts/customer_segmentation/kmeans-{version}.zip",
+        f"artefacts/customer_segmentation/kmeans-{baseline_of(shop)}.zip",
         f"{stem}.parquet",
         f"{stem}.yaml",
         f"{stem}.html",
@@ -169,16 +193,66 @@ def test_files_are_named_by_night_and_version(shop: str, tmp_path: Path) -> None
 
 def test_figures_stand_beside_their_baseline(shop: str, tmp_path: Path) -> None:
     trained, _ = run(shop, tmp_path)
+    version = trained["version"]
     assert rows(
         shop,
-        "select version, as_of, baseline, low <= value and value <= high, value > baseline_value"
-        " from ml.model_metrics where metric = 'silhouette'",
-    ) == [(trained["version"], AS_OF, "rfm_quantile", True, True)]
-    states = rows(shop, "select kind, state, version, rows > 0 from ml.model_runs order by run_id")
-    assert states == [
-        ("train", "success", trained["version"], True),
-        ("infer", "success", trained["version"], True),
+        "select metric, as_of, baseline, low <= value and value <= high, value > baseline_value"
+        f" from ml.model_metrics where version = '{version}' order by 1",
+    ) == [
+        ("gain_over_champion", AS_OF, "champion", True, True),
+        ("later_spending_explained", AS_OF, "rfm_quantile", True, True),
+        ("silhouette", AS_OF, "rfm_quantile", True, True),
     ]
+    assert rows(
+        shop,
+        "select b.metric, b.value = m.baseline_value, b.low, b.baseline from ml.model_metrics as b"
+        f" join ml.model_metrics as m on m.metric = b.metric and m.version = '{version}'"
+        f" where b.version = '{baseline_of(shop)}' order by 1",
+    ) == [("later_spending_explained", True, None, None), ("silhouette", True, None, None)]
+    states = rows(shop, "select kind, state, version, rows > 0 from ml.model_runs order by run_id")
+    assert states == [("train", "success", version, True), ("infer", "success", version, True)]
+
+
+def test_what_is_explained_is_what_the_orders_say(shop: str, tmp_path: Path) -> None:
+    """The figures that promote, once more by plain pandas from the orders and the predictions."""
+    trained, _ = run(shop, tmp_path)
+    version = trained["version"]
+    with scientist(shop) as conn:
+        model = KMeansModel()
+        known = registry.find_version(conn, "kmeans", version)
+        assert known is not None
+        fitted = load_version(model, tmp_path, known)
+        before = purchase_features(conn, CUTOFF)
+        later = pd.DataFrame(
+            conn.execute(
+                "select customer_id, sum(total_amount)::float from marts.fct_orders"
+                " where order_date >= '1998-04-01 00:00Z' and order_date < '1998-07-01 00:00Z'"
+                " group by 1"
+            ).fetchall(),
+            columns=["customer_id", "spent"],
+        )
+    groups = {
+        "kmeans": predict(fitted, before).segment,
+        # Five groups of equally many by spending, with bounds of those that are fit on.
+        "quantile": None,
+    }
+    held = pd.Series(holdout_ranks(list(before["customer_id"]), 42) < 0.2)
+    bounds = before.loc[~held, "monetary"].quantile([0.2, 0.4, 0.6, 0.8])
+    groups["quantile"] = sum((before["monetary"] >= bound).astype(int) for bound in bounds)
+    spent = before.merge(later, how="left")["spent"].fillna(0.0)
+    outcome = np.log1p(spent)
+    share = {}
+    for name, group in groups.items():
+        means = outcome[~held].groupby(pd.Series(group)[~held]).mean()
+        errors = (outcome[held] - pd.Series(group)[held].map(means)) ** 2
+        share[name] = 1 - errors.mean() / outcome[held].var(ddof=0)
+    figures = {metric["name"]: metric for metric in trained["metrics"]}
+    told = figures["later_spending_explained"]
+    assert told["value"] == pytest.approx(share["kmeans"], abs=1e-6)
+    assert told["baseline_value"] == pytest.approx(share["quantile"], abs=1e-6)
+    assert figures["gain_over_champion"]["value"] == pytest.approx(
+        share["kmeans"] - share["quantile"], abs=2e-6
+    )
 
 
 def test_a_later_version_keeps_the_ids_and_the_night_before_its_champion(
@@ -187,7 +261,13 @@ def test_a_later_version_keeps_the_ids_and_the_night_before_its_champion(
     first, _ = run(shop, tmp_path)
     before = checksum(shop, "ml.kmeans_predictions")
     second, scored = run(shop, tmp_path, LATER)
+    # No better beyond noise: the champion of the month before goes on.
     assert second["version"] != first["version"]
+    assert (second["promoted"], scored["version"]) == (False, first["version"])
+    assert f"not better than {first['version']} beyond noise" in second["message"]
+    promote(shop, second["version"], LATER)
+    with scientist(shop) as conn:
+        scored = infer_model("kmeans", conn, Scope(LATER), tmp_path)
     assert scored["version"] == second["version"]
     steady = rows(
         shop,
@@ -198,15 +278,17 @@ def test_a_later_version_keeps_the_ids_and_the_night_before_its_champion(
     assert steady == [(1,)]
     with psycopg.connect(shop) as conn:
         conn.execute("delete from ml.kmeans_predictions where as_of = %s", (LATER,))
-    # Scoring the older night again takes the champion of that night, not today's.
+    # Scoring the older night again takes the champion of that night, not today's, and not the
+    # baseline, which was champion that night before it.
     with scientist(shop) as conn:
-        again = infer_model("kmeans", conn, AS_OF, tmp_path)
+        again = infer_model("kmeans", conn, Scope(AS_OF), tmp_path)
     assert again["version"] == first["version"]
     assert checksum(shop, "ml.kmeans_predictions") == before
 
 
 def test_training_an_older_night_leaves_the_present_champion(shop: str, tmp_path: Path) -> None:
     later, _ = run(shop, tmp_path, LATER)
+    assert later["promoted"]
     older, scored = run(shop, tmp_path, AS_OF)
     assert scored["version"] == older["version"]
     assert not older["promoted"]
@@ -216,8 +298,10 @@ def test_training_an_older_night_leaves_the_present_champion(shop: str, tmp_path
 
 
 def spoil(home: Path, version: str) -> Path:
-    path = home / f"artefacts/customer_segmentation/kmeans-{version}.skops"
-    path.write_bytes(path.read_bytes().replace(b"trained_until", b"trained_untie"))
+    path = home / f"artefacts/customer_segmentation/kmeans-{version}.zip"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"centroids", b"centroidz"))
+    assert path.read_bytes() != content
     return path
 
 
@@ -226,16 +310,22 @@ def test_a_spoilt_champion_falls_back_to_the_last_good_version(
 ) -> None:
     first, _ = run(shop, tmp_path)
     second, _ = run(shop, tmp_path, LATER)
+    promote(shop, second["version"], LATER)
     spoil(tmp_path, second["version"])
     with scientist(shop) as conn:
-        scored = infer_model("kmeans", conn, LATER, tmp_path)
+        scored = infer_model("kmeans", conn, Scope(LATER), tmp_path)
     assert (scored["version"], scored["fallback_from"]) == (first["version"], second["version"])
     assert f"falls back from {second['version']}" in caplog.text
     assert rows(shop, f"select count(*) from ml.kmeans_predictions where as_of = '{LATER}'") == [
-        (205,)
+        (305,)
     ]
     report = tmp_path / f"reports/customer_segmentation/kmeans_{LATER}_{first['version']}.yaml"
     assert yaml.safe_load(report.read_text())["report"]["fallback_from"] == second["version"]
+    # Without the first one, too, the baseline serves.
+    spoil(tmp_path, first["version"])
+    with scientist(shop) as conn:
+        scored = infer_model("kmeans", conn, Scope(LATER), tmp_path)
+    assert (scored["version"], scored["fallback_from"]) == (baseline_of(shop), second["version"])
 
 
 def test_without_any_good_version_the_error_names_file_and_remedy_and_training_mends_it(
@@ -244,10 +334,10 @@ def test_without_any_good_version_the_error_names_file_and_remedy_and_training_m
     trained, _ = run(shop, tmp_path)
     before = checksum(shop, *STATE)
     good = tree_hashes(tmp_path)
-    path = spoil(tmp_path, trained["version"])
+    paths = [spoil(tmp_path, version) for version in (trained["version"], baseline_of(shop))]
     with scientist(shop) as conn, pytest.raises(ArtefactError) as caught:
-        infer_model("kmeans", conn, AS_OF, tmp_path)
-    assert str(path) in str(caught.value)
+        infer_model("kmeans", conn, Scope(AS_OF), tmp_path)
+    assert all(str(path) in str(caught.value) for path in paths)
     assert f"python -m ml.run train --model kmeans --as-of {AS_OF}" in str(caught.value)
     assert checksum(shop, *STATE) == before
     assert rows(shop, "select kind, state from ml.model_runs order by run_id desc limit 1") == [
@@ -304,7 +394,7 @@ def test_empty_marts_are_not_applicable(warehouse_url: str, tmp_path: Path) -> N
 
 def test_a_failure_is_recorded_and_raised(warehouse_url: str, tmp_path: Path) -> None:
     with scientist(warehouse_url) as conn, pytest.raises(MartMissingError):
-        train_model("kmeans", conn, AS_OF, tmp_path)
+        train_model("kmeans", conn, Scope(AS_OF), tmp_path)
     ((kind, state, message),) = rows(
         warehouse_url, "select kind, state, message from ml.model_runs"
     )
@@ -317,7 +407,7 @@ def test_an_unknown_model_is_named(warehouse_url: str, tmp_path: Path) -> None:
         scientist(warehouse_url) as conn,
         pytest.raises(ValueError, match="no model 'oracle'; there are: kmeans"),
     ):
-        train_model("oracle", conn, AS_OF, tmp_path)
+        train_model("oracle", conn, Scope(AS_OF), tmp_path)
 
 
 def test_the_master_report_counts_what_was_scored(shop: str, tmp_path: Path) -> None:
@@ -333,7 +423,7 @@ def test_the_master_report_counts_what_was_scored(shop: str, tmp_path: Path) -> 
         "execution_date": "1998-07-01",
         "total_pipelines": 1,
         "total_models": 1,
-        "total_predictions": 205,
+        "total_predictions": 305,
         "data_source": "marts.fct_orders, marts.dim_customers",
     }
     assert content["pipeline_summary"][0]["model_version"] == trained["version"]
@@ -383,7 +473,7 @@ def test_the_command_line_runs_the_same(
     monkeypatch.setenv("AMATO_HOME", str(tmp_path))
     for kind in ("train", "infer", "report"):
         assert main([kind, "--as-of", str(AS_OF)]) == 0
-    assert "205 customers scored" in capsys.readouterr().out
+    assert "305 predictions with" in capsys.readouterr().out
     with psycopg.connect(shop) as conn:
         conn.execute("drop table marts.fct_orders")
     assert main(["infer", "--as-of", str(AS_OF)]) == 1

@@ -17,7 +17,13 @@ import jsonschema
 import pytest
 import yaml
 
-from local_stack import airflow_setup, compose_init, connections, postgres_server
+from local_stack import (
+    airflow_setup,
+    compose_init,
+    connections,
+    mlflow_setup,
+    postgres_server,
+)
 from local_stack.compose_secrets import write_compose_secrets
 from local_stack.layout import Layout
 from local_stack.settings import Secrets
@@ -64,7 +70,7 @@ def test_it_is_valid_compose() -> None:
 
 def test_all_services_of_the_platform_are_there() -> None:
     assert set(SERVICES) == {
-        *("postgres", "mysql", "mongo", "redis", "init", "worker"),
+        *("postgres", "mysql", "mongo", "redis", "init", "worker", "mlflow"),
         *airflow_setup.COMPONENTS,
     }
     for name, service in AIRFLOW.items():
@@ -329,6 +335,7 @@ def test_airflow_is_set_up_as_in_local_mode(tmp_path: Path) -> None:
     }
     assert set(SERVICES["worker"]["environment"]) - set(common) == {
         "AMATO_TRUTH",
+        "MLFLOW_TRACKING_URI",
         *(kind.variable for kind in connections.KINDS),
     }
 
@@ -349,7 +356,10 @@ def test_the_truth_is_where_tasks_run_and_nowhere_else() -> None:
 
 
 def test_every_host_and_port_in_a_url_is_a_service_that_listens_there() -> None:
-    listens = {"postgres": 5432, "mysql": 3306, "mongo": 27017, "redis": 6379, "api-server": 8080}
+    listens = {
+        **{"postgres": 5432, "mysql": 3306, "mongo": 27017, "redis": 6379},
+        **{"api-server": 8080, "mlflow": 5000},
+    }
     found = set()
     for name, service in SERVICES.items():
         for variable, value in service.get("environment", {}).items():
@@ -386,9 +396,27 @@ def test_logins_and_databases_are_those_of_local_mode() -> None:
             )
             for name in {part for parts in read for part in parts if part}:
                 assert name in SERVICES[service]["environment"], (path.name, name)
-    assert set(compose_init.URLS.values()) | {compose_init.LOADER_URL} <= set(
-        SERVICES["init"]["environment"]
-    )
+    own = {compose_init.LOADER_URL, compose_init.MLFLOW_URL}
+    assert set(compose_init.URLS.values()) | own <= set(SERVICES["init"]["environment"])
+
+
+def test_mlflow_is_set_up_as_in_local_mode_and_alone_knows_its_password(tmp_path: Path) -> None:
+    environment = SERVICES["mlflow"]["environment"]
+    local = mlflow_setup.service(Layout(tmp_path), 5000, "postgresql://h/mlflow")
+    assert set(environment) - set(local.environment) == {
+        "AMATO_HOME",
+        "MLFLOW_SERVER_ALLOWED_HOSTS",
+    }
+    assert mlflow_setup.SETTINGS.items() <= environment.items()
+    assert words(SERVICES["mlflow"], "command")[:3] == ["python", *local.argv[1:3]]
+    assert environment["MLFLOW_ARTIFACTS_DESTINATION"].startswith("file:///amato/home/")
+    prefix = f"postgresql+psycopg2://{postgres_server.MLFLOW_LOGIN}:"
+    assert environment["MLFLOW_BACKEND_STORE_URI"].startswith(prefix)
+    # Its clients are named in the Host header that it accepts.
+    client = SERVICES["worker"]["environment"][mlflow_setup.VARIABLE].removeprefix("http://")
+    assert client in environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    knowing = {name for name in SERVICES if "POSTGRES_MLFLOW" in " ".join(strings(SERVICES[name]))}
+    assert knowing == {"mlflow", "init"}
 
 
 def test_only_init_and_the_servers_know_the_administrators_passwords() -> None:

@@ -123,6 +123,7 @@ def test_urls_have_full_rights_and_airflow_has_not(tmp_path: Path) -> None:
         "AIRFLOW_URL": f"http://127.0.0.1:{ports['airflow']}",
         "AIRFLOW_USER": "admin",
         "AIRFLOW_PASSWORD": secrets.airflow_admin,
+        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['mlflow']}",
     }
     environment = local.airflow_env()
     for name in ("MYSQL_SHOP", "POSTGRES_MARKETING", "MONGO_CLICKSTREAM", "WAREHOUSE"):
@@ -144,6 +145,15 @@ def test_airflow_environment(tmp_path: Path) -> None:
     assert environment["PYTHONPATH"] == str(REPOSITORY)
     assert environment["AMATO_FIRST_NIGHT"] == "1998-07-01"
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert environment["MLFLOW_TRACKING_URI"] == local.urls()["MLFLOW_TRACKING_URI"]
+    # The server alone knows the login of MLflow's database.
+    assert local.context.secrets.postgres_mlflow not in environment.values()
+    knowing = [
+        service.name
+        for service in local._services(airflow=True)
+        if any("amato_mlflow" in value for value in service.environment.values())
+    ]
+    assert knowing == ["mlflow"]
 
 
 def test_every_airflow_setting_exists_in_the_installed_version(tmp_path: Path) -> None:

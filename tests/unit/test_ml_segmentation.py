@@ -16,6 +16,7 @@ from ml.customer_segmentation.model import (
     assign,
     fit,
     fit_scaler,
+    fit_spending_groups,
     from_content,
     predict,
     to_content,
@@ -48,7 +49,7 @@ def planted(each: int, seed: int, spread: float = 0.15) -> tuple[pd.DataFrame, n
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_planted_groups_are_found_and_named(seed: int) -> None:
     frame, truth = planted(200, seed)
-    model = fit(frame, CONFIG, "1998-04-01")
+    model = fit(frame, CONFIG)
     found = predict(model, frame)
     assert adjusted_rand_score(truth, found.segment) >= 0.95
     names = np.array(model.names)[found.segment]
@@ -59,13 +60,13 @@ def test_planted_groups_are_found_and_named(seed: int) -> None:
 def test_new_customers_of_the_same_kinds_are_placed_as_well() -> None:
     frame, _ = planted(200, 1)
     fresh, truth = planted(100, 99)
-    found = predict(fit(frame, CONFIG, "1998-04-01"), fresh)
+    found = predict(fit(frame, CONFIG), fresh)
     assert adjusted_rand_score(truth, found.segment) >= 0.95
 
 
 def test_fitting_again_gives_the_same_bytes() -> None:
     frame, _ = planted(150, 4, spread=0.8)
-    first, second = (fit(frame, CONFIG, "1998-04-01") for _ in range(2))
+    first, second = (fit(frame, CONFIG) for _ in range(2))
     assert artefacts.dump(to_content(first)) == artefacts.dump(to_content(second))
     one, two = predict(first, frame), predict(second, frame)
     assert one.segment.tobytes() == two.segment.tobytes()
@@ -74,10 +75,9 @@ def test_fitting_again_gives_the_same_bytes() -> None:
 
 def test_an_artefact_gives_back_the_same_predictions() -> None:
     frame, _ = planted(50, 5)
-    model = fit(frame, CONFIG, "1998-04-01")
+    model = fit(frame, CONFIG)
     again = from_content(to_content(model))
     assert again.names == model.names
-    assert again.trained_until == "1998-04-01"
     assert (predict(again, frame).segment == predict(model, frame).segment).all()
 
 
@@ -92,7 +92,7 @@ def test_an_artefact_gives_back_the_same_predictions() -> None:
 )
 def test_content_of_another_shape_is_refused(damage: dict[str, object]) -> None:
     frame, _ = planted(20, 5)
-    content = to_content(fit(frame, CONFIG, "1998-04-01")) | damage
+    content = to_content(fit(frame, CONFIG)) | damage
     with pytest.raises(artefacts.ArtefactError):
         from_content(content)
 
@@ -113,7 +113,7 @@ def test_two_centroids_in_one_place_give_no_confidence() -> None:
 
 def test_nobody_is_assigned_without_error() -> None:
     frame, _ = planted(20, 5)
-    model = fit(frame, CONFIG, "1998-04-01")
+    model = fit(frame, CONFIG)
     assert len(predict(model, frame.iloc[:0]).segment) == 0
 
 
@@ -142,7 +142,7 @@ def test_names_do_not_depend_on_the_order_of_clusters() -> None:
 @pytest.mark.parametrize("segments", [2, 3, 4, 5, 6, 8])
 def test_no_two_segments_share_a_name(segments: int) -> None:
     frame, _ = planted(100, 8, spread=0.6)
-    model = fit(frame, replace(CONFIG, segments=segments), "1998-04-01")
+    model = fit(frame, replace(CONFIG, segments=segments))
     assert len(set(model.names)) == segments
     if segments == 5:
         assert model.names == SEGMENT_TYPES
@@ -150,17 +150,15 @@ def test_no_two_segments_share_a_name(segments: int) -> None:
 
 def test_ids_follow_the_previous_version() -> None:
     frame, _ = planted(100, 9)
-    first = fit(frame, CONFIG, "1998-04-01")
+    first = fit(frame, CONFIG)
     order = [3, 0, 4, 1, 2]
     previous = Segmentation(
         first.scaler,
         first.centroids[order],
         tuple(first.names[i] for i in order),
-        first.trained_until,
-        first.trained_rows,
     )
     later, _ = planted(100, 10)
-    model = fit(later, CONFIG, "1998-05-01", previous=previous)
+    model = fit(later, CONFIG, previous=previous)
     assert model.names == previous.names
     shift = np.abs(model.log_centroids - previous.log_centroids).max()
     assert shift < 0.2
@@ -168,14 +166,14 @@ def test_ids_follow_the_previous_version() -> None:
 
 def test_ids_follow_a_previous_version_with_fewer_segments() -> None:
     frame, _ = planted(100, 9)
-    few = fit(frame, replace(CONFIG, segments=3), "1998-04-01")
-    model = fit(frame, CONFIG, "1998-05-01", previous=few)
+    few = fit(frame, replace(CONFIG, segments=3))
+    model = fit(frame, CONFIG, previous=few)
     assert sorted(model.names) == sorted(SEGMENT_TYPES)
 
 
 def test_log_centroids_undo_the_scaling() -> None:
     model = Segmentation(
-        Scaler(np.array([1.0, 2.0]), np.array([2.0, 4.0])), np.array([[1.0, -1.0]]), ("x",), "", 1
+        Scaler(np.array([1.0, 2.0]), np.array([2.0, 4.0])), np.array([[1.0, -1.0]]), ("x",)
     )
     assert model.log_centroids.tolist() == [[3.0, -2.0]]
 
@@ -184,7 +182,7 @@ def test_fewer_distinct_customers_than_segments_are_refused() -> None:
     frame, _ = planted(10, 11)
     same = pd.concat([frame.iloc[:4]] * 20, ignore_index=True)
     with pytest.raises(ValueError, match="5 segments need as many distinct customers"):
-        fit(same, CONFIG, "1998-04-01")
+        fit(same, CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -194,3 +192,61 @@ def test_fewer_distinct_customers_than_segments_are_refused() -> None:
 def test_a_setting_out_of_range_is_named(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} must be between"):
         SegmentationConfig(**{name: value})  # type: ignore[arg-type]
+
+
+def spenders(*amounts: float) -> pd.DataFrame:
+    """Customers who differ in what they have spent."""
+    frame = pd.DataFrame({name: 10.0 for name in MODEL_FEATURES}, index=range(len(amounts)))
+    return frame.assign(monetary=amounts)
+
+
+def test_the_baseline_is_five_groups_by_spending() -> None:
+    model = fit_spending_groups(spenders(10, 20, 30, 40, 50, 60), CONFIG)
+    # quintile bounds of the customers fit on: 20, 30, 40, 50
+    assert model.bounds is not None
+    assert model.bounds.tolist() == [20, 30, 40, 50]
+    found = predict(model, spenders(0, 20, 29, 30, 45, 1e9))
+    assert found.segment.tolist() == [0, 1, 1, 2, 3, 4]
+    assert sorted(model.names) == sorted(SEGMENT_TYPES)
+
+
+def test_a_spending_groups_confidence_is_the_margin_to_the_nearest_other_group() -> None:
+    model = fit_spending_groups(spenders(10, 20, 30, 40, 50), CONFIG)
+    # Each amount is its own group's centroid; 24 lies between those of 20 and 30 (in logs), and
+    # 17 is of the group of 10, but nearer to 20.
+    found = predict(model, spenders(20, 24, 17))
+    own, other = np.log1p(24) - np.log1p(20), np.log1p(30) - np.log1p(24)
+    assert found.segment.tolist() == [1, 1, 0]
+    assert found.confidence.tolist() == [1.0, round(1 - own / other, 6), 0.0]
+
+
+def test_spending_groups_that_ties_leave_empty_place_everybody() -> None:
+    model = fit_spending_groups(spenders(*[5.0] * 9, 80.0), CONFIG)
+    found = predict(model, spenders(4, 5, 80))
+    assert np.isfinite(model.centroids).all()
+    assert found.segment.tolist() == [0, 4, 4]
+    assert np.isfinite(found.confidence).all()
+
+
+def test_a_baselines_artefact_gives_back_its_bounds() -> None:
+    frame, _ = planted(50, 5)
+    model = fit_spending_groups(frame, CONFIG)
+    again = from_content(artefacts.restore(artefacts.dump(to_content(model))))
+    assert again.bounds is not None and model.bounds is not None
+    assert again.bounds.tobytes() == model.bounds.tobytes()
+    one, two = predict(again, frame), predict(model, frame)
+    assert one.segment.tobytes() == two.segment.tobytes()
+    assert one.confidence.tobytes() == two.confidence.tobytes()
+    assert artefacts.dump(to_content(again)) == artefacts.dump(to_content(model))
+
+
+def test_ids_follow_the_baseline() -> None:
+    frame, _ = planted(100, 9)
+    baseline = fit_spending_groups(frame, CONFIG)
+    model = fit(frame, CONFIG, previous=baseline)
+    nearest = [
+        int(((model.log_centroids - old) ** 2).sum(axis=1).argmin())
+        for old in baseline.log_centroids
+    ]
+    assert nearest[0] == 0 and nearest[4] == 4  # the least and the greatest spenders
+    assert sorted(model.names) == sorted(SEGMENT_TYPES)

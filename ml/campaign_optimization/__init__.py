@@ -1,0 +1,1 @@
+"""Campaigns: which will succeed, and how to share the budget."""
