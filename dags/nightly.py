@@ -38,7 +38,7 @@ from airflow.sdk import DAG
 from dags.stages.common import DEFAULT_ARGS, as_of_param, demo_mode, first_night
 from dags.stages.datasets import export_datasets
 from dags.stages.extract_load import extract_load, load_params
-from dags.stages.models import batch_inference, train_models
+from dags.stages.models import batch_inference, model_params, train_models
 from dags.stages.night import close_night, write_run_page
 from dags.stages.source import add_source_days
 from dags.stages.transform import transform
@@ -54,7 +54,7 @@ with DAG(
     start_date=FIRST_NIGHT,
     catchup=True,
     max_active_runs=1,
-    params={"as_of": as_of_param(), **load_params(), **publish_params()},
+    params={"as_of": as_of_param(), **load_params(), **publish_params(), **model_params()},
     default_args=DEFAULT_ARGS,
     tags=["amato", "nightly"],
 ):

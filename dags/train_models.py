@@ -16,14 +16,14 @@ no failure.
 from airflow.sdk import DAG
 
 from dags.stages.common import BY_HAND, as_of_param
-from dags.stages.models import train_models
+from dags.stages.models import model_params, train_models
 from dags.stages.night import finish_run, write_run_page
 
 with DAG(
     dag_id="train_models",
     description="Train every model on history older than the inference window",
     doc_md=__doc__,
-    params={"as_of": as_of_param("the latest night that was loaded")},
+    params={"as_of": as_of_param("the latest night that was loaded"), **model_params()},
     tags=["amato", "models"],
     **BY_HAND,
 ):

@@ -93,7 +93,7 @@ def read_models(conn: psycopg.Connection[Any], as_of: date) -> list[dict[str, An
     runs = conn.execute(
         """
         select distinct on (model, kind) model, kind, state, version, rows
-        from ml.model_runs where as_of = %s
+        from ml.model_runs where as_of = %s and kind in ('train', 'infer')
         order by model, kind, run_id desc
         """,
         (as_of,),
@@ -131,13 +131,7 @@ def show(summary: Summary, console: Console) -> None:
         rows.add_section()
     console.print(rows)
     console.print(f"[bold]Gate[/]    {summary.verdict}")
-    for model in summary.models:
-        console.print(
-            f"[bold]Model[/]   {model['model']} {model['kind']}: {model['state']}, "
-            f"version {model['version']}, {model['rows']:,} rows"
-        )
-        for metric in model["metrics"] if model["kind"] == "train" else []:
-            console.print(_metric_line(metric))
+    console.print(_models_table(summary.models))
     times = Table(title="Seconds per stage", title_justify="left")
     times.add_column("stage")
     times.add_column("seconds", justify="right")
@@ -148,10 +142,34 @@ def show(summary: Summary, console: Console) -> None:
         console.print(f"[bold]{name:<14}[/] {address}", soft_wrap=True, highlight=False)
 
 
-def _metric_line(metric: dict[str, Any]) -> str:
-    line = f"        {metric['metric']} {metric['value']:.4f}"
-    if metric["low"] is not None:
-        line += f" ({metric['low']:.4f} to {metric['high']:.4f})"
-    if metric["baseline_value"] is not None:
-        line += f"; {metric['baseline']} {metric['baseline_value']:.4f}"
-    return line
+def _models_table(models: list[dict[str, Any]]) -> Table:
+    """One line a model: training, scoring, and its first figure beside the simple answer."""
+    table = Table(title="Models", title_justify="left")
+    for name in ("model", "training", "scoring", "champion"):
+        table.add_column(name)
+    table.add_column("predictions", justify="right")
+    table.add_column("figure (95 % interval; simple answer)")
+    for name in sorted({run["model"] for run in models}):
+        runs = {run["kind"]: run for run in models if run["model"] == name}
+        scored = runs.get("infer", {})
+        table.add_row(
+            name,
+            runs.get("train", {}).get("state", "not due"),
+            scored.get("state", "not run"),
+            scored.get("version") or "-",
+            f"{scored.get('rows', 0):,}",
+            _metric_line(scored.get("metrics", [])),
+        )
+    return table
+
+
+def _metric_line(metrics: list[dict[str, Any]]) -> str:
+    """The first figure of a version that stands beside a baseline's."""
+    compared = [m for m in metrics if m["baseline_value"] is not None and m["low"] is not None]
+    if not compared:
+        return ""
+    metric = next((m for m in compared if m["baseline"] != "champion"), compared[0])
+    return (
+        f"{metric['metric']} {metric['value']:.4g} ({metric['low']:.4g} to {metric['high']:.4g}; "
+        f"{metric['baseline']} {metric['baseline_value']:.4g})"
+    )

@@ -1,4 +1,6 @@
-"""Model artefacts: skops files that are the same bytes for the same model, checked before use.
+"""Model artefacts: files that are the same bytes for the same model, checked before use.
+
+An artefact is one archive of the files that a model is kept in, each in its library's own format.
 
 skops keeps objects without pickle, so that reading one runs no code of its own. It names the
 parts of a file after memory addresses and stamps the clock; both are replaced here, because an
@@ -11,6 +13,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +70,35 @@ def _rename(node: Any, ids: dict[int, int], files: dict[str, str]) -> None:
             _rename(value, ids, files)
 
 
-def load(path: Path, expected_sha256: str) -> dict[str, Any]:
-    """Read an artefact after checking that it is the file that was recorded.
+def restore(data: bytes) -> dict[str, Any]:
+    """Return the content of a skops file that `dump` made.
 
     Raises:
-        ArtefactError: the file is missing, has another hash, or is no skops file of plain data.
+        ArtefactError: it is no skops file of plain data.
+    """
+    try:
+        content = skops.io.loads(data, trusted=[])
+    except Exception as error:  # skops raises many kinds; each means the same here
+        raise ArtefactError(f"the artefact is not a readable skops file: {error}") from error
+    if not isinstance(content, dict):
+        raise ArtefactError(f"the artefact holds {type(content).__name__}, not a model")
+    return content
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Return files by name as one artefact; the same files give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
+        for name in sorted(files):
+            target.writestr(_entry(name), files[name])
+    return buffer.getvalue()
+
+
+def read(path: Path, expected_sha256: str) -> dict[str, bytes]:
+    """Return the files of an artefact, after checking that it is the one that was recorded.
+
+    Raises:
+        ArtefactError: it is missing, has another hash, or is no artefact.
     """
     try:
         data = path.read_bytes()
@@ -84,9 +111,9 @@ def load(path: Path, expected_sha256: str) -> dict[str, Any]:
             f"(sha256 {found[:12]}…, expected {expected_sha256[:12]}…); it is not loaded"
         )
     try:
-        content = skops.io.loads(data, trusted=[])
-    except Exception as error:  # skops raises many kinds; each means the same here
-        raise ArtefactError(f"artefact {path} is not a readable skops file: {error}") from error
-    if not isinstance(content, dict):
-        raise ArtefactError(f"artefact {path} holds {type(content).__name__}, not a model")
-    return content
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+    except zipfile.BadZipFile as error:
+        raise ArtefactError(f"artefact {path} is no archive of a model's files") from error
+    # Before artefacts held several files, one was the skops file itself.
+    return {"model.skops": data} if "schema.json" in files else files

@@ -11,8 +11,10 @@ import hashlib
 from collections.abc import Sequence
 from datetime import date
 
+import numpy as np
 import pandas as pd
 import psycopg
+from numpy.typing import NDArray
 
 FEATURE_COLUMNS = (
     "recency_days",
@@ -103,13 +105,29 @@ where
 """
 
 
+_SPENDING = """
+select
+    customer_id,
+    sum(coalesce(total_amount, 0))::double precision as spending
+from marts.fct_orders
+where
+    is_purchase
+    and customer_id is not null
+    and order_date >= (%(start)s::date::timestamp at time zone 'UTC')
+    and order_date < (%(as_of)s::date::timestamp at time zone 'UTC')
+group by customer_id
+"""
+
+
 class MartMissingError(RuntimeError):
     """A mart that the models read does not exist."""
 
 
-def _rows(conn: psycopg.Connection, query: str, as_of: date) -> list[tuple[object, ...]]:
+def _rows(
+    conn: psycopg.Connection, query: str, as_of: date, start: date | None = None
+) -> list[tuple[object, ...]]:
     try:
-        return list(conn.execute(query.encode(), {"as_of": as_of}).fetchall())
+        return list(conn.execute(query.encode(), {"as_of": as_of, "start": start}).fetchall())
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
         conn.rollback()
         raise MartMissingError(
@@ -143,6 +161,18 @@ def customers_without_purchase(
     """
     known = {str(row[0]) for row in _rows(conn, _KNOWN, as_of)}
     return sorted(known.difference(purchasers))
+
+
+def spending_between(
+    conn: psycopg.Connection, start: date, as_of: date, customers: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return what each of `customers` spent from `start` to before `as_of`, in their order.
+
+    Raises:
+        MartMissingError: `marts.fct_orders` or one of its columns does not exist.
+    """
+    spent = {str(row[0]): row[1] for row in _rows(conn, _SPENDING, as_of, start)}
+    return np.array([spent.get(customer, 0.0) for customer in customers], dtype=np.float64)
 
 
 def fingerprint(frame: pd.DataFrame) -> str:

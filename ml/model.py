@@ -36,7 +36,7 @@ class Scope:
 
     as_of           everything strictly before this day, 00:00 UTC
     window_months   the inference window: training learns nothing of these last months
-    options         what the run's form gave for single models, by name
+    options         what the run's form gave for single models, by name; scoring alone reads them
 
     Raises:
         ValueError: the window is not 1, 2 or 3 months.

@@ -16,7 +16,8 @@ import psycopg
 
 from ml.metrics import Metric
 
-Kind = Literal["train", "infer"]
+Kind = Literal["train", "infer", "watch"]
+BASELINE = "baseline"
 RunState = Literal["success", "failed", "not_applicable"]
 
 
@@ -39,6 +40,11 @@ class ModelVersion:
     def trained_until(self) -> date:
         """The day before which all of its training data lies."""
         return date.fromisoformat(str(self.params["trained_until"]))
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is the model's named baseline."""
+        return self.params.get("kind") == BASELINE
 
 
 _COLUMNS = (
@@ -199,3 +205,27 @@ def record_run(
         " values (%s, %s, %s, %s, %s, %s, %s, %s)",
         (kind, model, version, as_of, state, rows, seconds, message),
     )
+
+
+def request_retraining(conn: psycopg.Connection, model: str, as_of: date, reason: str) -> None:
+    """Ask for the next night to train a model, whatever its weekday."""
+    conn.execute(
+        "insert into ml.retraining_requests (model, as_of, reason) values (%s, %s, %s)"
+        " on conflict (model, as_of) do update set reason = excluded.reason",
+        (model, as_of, reason),
+    )
+
+
+def retraining_reason(conn: psycopg.Connection, model: str, as_of: date) -> str | None:
+    """Return why a model is to be trained before its day, or None.
+
+    A request holds until the model has been trained on a later night.
+    """
+    row = conn.execute(
+        "select reason from ml.retraining_requests where model = %(model)s and as_of < %(as_of)s"
+        " and as_of >= coalesce((select max(as_of) from ml.model_runs where model = %(model)s"
+        " and kind = 'train' and state <> 'failed' and as_of <= %(as_of)s), '-infinity')"
+        " order by as_of desc limit 1",
+        {"model": model, "as_of": as_of},
+    ).fetchone()
+    return str(row[0]) if row else None

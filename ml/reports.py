@@ -90,11 +90,7 @@ def _steps_of(model: str, report: dict[str, Any]) -> list[dict[str, str]]:
         steps.append(
             {"model": model, "step": f"Train {model} again: {fallback} could not be read."}
         )
-    for entry in report.get("business_recommendations", []):
-        step = f"{entry['segment_type']} ({entry['customers']:,} customers): {entry['action']}"
-        if entry.get("caution"):
-            step += f" Note: {entry['caution']}"
-        steps.append({"model": model, "step": step})
+    steps += [{"model": model, "step": action} for action in report["actions"]]
     return steps
 
 

@@ -49,12 +49,24 @@ class InferResult:
     seconds: float
 
 
-def plain(result: TrainResult | InferResult) -> dict[str, Any]:
+@dataclass(frozen=True)
+class WatchResult:
+    """The outcome of a look back; `made` is the night of the predictions, `reason` a request."""
+
+    model: str
+    as_of: date
+    made: date | None
+    version: str | None
+    reason: str | None
+    message: str
+
+
+def plain(result: TrainResult | InferResult | WatchResult) -> dict[str, Any]:
     """Return a result as data that JSON can hold: dates and paths become text."""
     content = asdict(result)
     content["as_of"] = result.as_of.isoformat()
     if isinstance(result, InferResult):
         content["files"] = [str(path) for path in result.files]
-    else:
-        content["metrics"] = [asdict(metric) for metric in result.metrics]
+    elif isinstance(result, WatchResult):
+        content["made"] = result.made.isoformat() if result.made else None
     return content

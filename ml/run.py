@@ -1,17 +1,18 @@
-"""Runs one model by itself: `python -m ml.run train|infer --model kmeans --as-of 1998-07-01`.
+"""Runs one model by itself: `python -m ml.run train|infer|watch --model kmeans --as-of 1998-07-01`.
 
-Addresses come from the environment: WAREHOUSE_URL, and AMATO_HOME for files.
+Without `--model` it runs all of them, one after the other; one that fails stops no other. Addresses
+come from the environment: WAREHOUSE_URL, and AMATO_HOME for files.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,65 +21,41 @@ import psycopg
 
 from ml import registry
 from ml.artefacts import ArtefactError
-from ml.customer_segmentation import config as kmeans
-from ml.customer_segmentation.infer import infer as infer_kmeans
-from ml.customer_segmentation.train import train as train_kmeans
+from ml.catalogue import CATALOGUE, find_model
 from ml.features import MartMissingError
+from ml.lifecycle.inference import infer
+from ml.lifecycle.training import train
+from ml.lifecycle.watching import watch
+from ml.model import WINDOW_MONTHS, Scope
 from ml.reports import write_master_report
-from ml.results import InferResult, TrainResult, plain
+from ml.results import InferResult, TrainResult, WatchResult, plain
 
 
-@dataclass(frozen=True)
-class ModelSpec:
-    """One model: how it trains and scores a night, with a window in months."""
-
-    train: Callable[[psycopg.Connection, date, Path, int], TrainResult]
-    infer: Callable[[psycopg.Connection, date, Path, int], InferResult]
-
-
-MODELS: dict[str, ModelSpec] = {
-    kmeans.MODEL: ModelSpec(
-        lambda conn, as_of, home, months: train_kmeans(
-            conn, as_of, home, kmeans.SegmentationConfig(window_months=months)
-        ),
-        lambda conn, as_of, home, months: infer_kmeans(
-            conn, as_of, home, kmeans.SegmentationConfig(window_months=months)
-        ),
-    ),
-}
-
-
-def model_spec(name: str) -> ModelSpec:
-    """Return a model by its name.
-
-    Raises:
-        ValueError: there is no such model.
-    """
-    if name not in MODELS:
-        raise ValueError(f"there is no model {name!r}; there are: {', '.join(sorted(MODELS))}")
-    return MODELS[name]
-
-
-def train_model(
-    name: str, conn: psycopg.Connection, as_of: date, home: Path, window_months: int = 3
-) -> dict[str, Any]:
+def train_model(name: str, conn: psycopg.Connection, scope: Scope, home: Path) -> dict[str, Any]:
     """Train one model, and return its `TrainResult` as plain data (JSON can hold it).
 
     A failure is recorded in `ml.model_runs` and raised again.
     """
-    step = model_spec(name).train
-    return _recorded("train", name, conn, as_of, lambda: step(conn, as_of, home, window_months))
+    model = find_model(name)
+    return _recorded("train", name, conn, scope.as_of, lambda: train(model, conn, scope, home))
 
 
-def infer_model(
-    name: str, conn: psycopg.Connection, as_of: date, home: Path, window_months: int = 3
-) -> dict[str, Any]:
+def infer_model(name: str, conn: psycopg.Connection, scope: Scope, home: Path) -> dict[str, Any]:
     """Score with one model, and return its `InferResult` as plain data (JSON can hold it).
 
     A failure is recorded in `ml.model_runs` and raised again.
     """
-    step = model_spec(name).infer
-    return _recorded("infer", name, conn, as_of, lambda: step(conn, as_of, home, window_months))
+    model = find_model(name)
+    return _recorded("infer", name, conn, scope.as_of, lambda: infer(model, conn, scope, home))
+
+
+def watch_model(name: str, conn: psycopg.Connection, scope: Scope) -> dict[str, Any]:
+    """Look back at one model's predictions, and return its `WatchResult` as plain data.
+
+    A failure is recorded in `ml.model_runs` and raised again.
+    """
+    model = find_model(name)
+    return _recorded("watch", name, conn, scope.as_of, lambda: watch(model, conn, scope))
 
 
 def _recorded(
@@ -86,7 +63,7 @@ def _recorded(
     name: str,
     conn: psycopg.Connection,
     as_of: date,
-    step: Callable[[], TrainResult | InferResult],
+    step: Callable[[], TrainResult | InferResult | WatchResult],
 ) -> dict[str, Any]:
     """Run a step; record its failure before it is raised again."""
     started = time.perf_counter()
@@ -116,10 +93,11 @@ def _record_failure(
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ml.run", description=__doc__)
-    parser.add_argument("kind", choices=["train", "infer", "report"])
-    parser.add_argument("--model", choices=sorted(MODELS), default="kmeans")
+    parser.add_argument("kind", choices=["train", "infer", "watch", "report"])
+    parser.add_argument("--model", choices=sorted(CATALOGUE))
     parser.add_argument("--as-of", type=date.fromisoformat, required=True)
-    parser.add_argument("--window-months", type=int, choices=[1, 2, 3], default=3)
+    parser.add_argument("--window-months", type=int, choices=WINDOW_MONTHS, default=3)
+    parser.add_argument("--options", type=json.loads, default={}, help="a JSON object")
     return parser.parse_args(arguments)
 
 
@@ -131,21 +109,35 @@ def main(arguments: list[str] | None = None) -> int:
     if missing:
         print(f"set {' and '.join(missing)} first (see `make env`)", file=sys.stderr)
         return 2
-    home, as_of, months = Path(os.environ["AMATO_HOME"]), options.as_of, options.window_months
+    scope = Scope(options.as_of, options.window_months, options.options)
+    names = [options.model] if options.model else list(CATALOGUE)
+    if options.kind == "report":
+        names = names[:1]  # the report is of all models at once
+    failed = [name for name in names if not _run(options.kind, name, scope)]
+    if failed:
+        print(f"{options.kind} failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _run(kind: str, name: str, scope: Scope) -> bool:
+    """Run one model; returns whether it ended well."""
+    home = Path(os.environ["AMATO_HOME"])
     try:
         with psycopg.connect(
             os.environ["WAREHOUSE_URL"], options="-c role=amato_scientist"
         ) as conn:
-            if options.kind == "train":
-                print(train_model(options.model, conn, as_of, home, months)["message"])
-            elif options.kind == "infer":
-                print(infer_model(options.model, conn, as_of, home, months)["message"])
+            if kind == "train":
+                print(f"{name}: {train_model(name, conn, scope, home)['message']}")
+            elif kind == "infer":
+                print(f"{name}: {infer_model(name, conn, scope, home)['message']}")
+            elif kind == "watch":
+                print(f"{name}: {watch_model(name, conn, scope)['message']}")
             else:
-                print(write_master_report(conn, as_of, home)[1])
+                print(write_master_report(conn, scope.as_of, home)[1])
     except (ArtefactError, MartMissingError, psycopg.OperationalError) as error:
-        print(f"{options.kind} failed: {error}", file=sys.stderr)
-        return 1
-    return 0
+        print(f"{name}: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 if __name__ == "__main__":

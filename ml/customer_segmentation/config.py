@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 MODEL = "kmeans"
 FAMILY = "customer_segmentation"
@@ -23,7 +22,6 @@ class SegmentationConfig:
     segments            number of segments (k), 2 to 8
     random_state        seeds K-means, the hold-out split and the bootstrap
     n_init              K-means starts; the best one is kept
-    window_months       the inference window: training sees nothing of these last months
     min_customers       fewer customers than this are too few to learn from
     holdout_share       share of customers that no version ever fits on
     max_silhouette      most held-out customers that the silhouette uses (it costs n squared)
@@ -38,7 +36,6 @@ class SegmentationConfig:
     segments: int = 5
     random_state: int = 42
     n_init: int = 10
-    window_months: int = 3
     min_customers: int = 50
     holdout_share: float = 0.2
     max_silhouette: int = 4000
@@ -50,7 +47,6 @@ class SegmentationConfig:
         ranges = {
             "segments": (2, 8),
             "n_init": (1, 1000),
-            "window_months": (0, 36),
             "min_customers": (10, 10**9),
             "holdout_share": (0.05, 0.5),
             "max_silhouette": (10, 50_000),
@@ -61,7 +57,3 @@ class SegmentationConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name} must be between {low} and {high}, got {value}")
-
-    def canonical(self) -> str:
-        """Return the settings as text that is the same for the same settings."""
-        return json.dumps(asdict(self), sort_keys=True)

@@ -1,4 +1,10 @@
-"""How good a segmentation is: on customers held out, beside a simple rule and the champion."""
+"""How good a segmentation is: on customers held out, by what they do afterwards.
+
+Groups are worth having if they tell customers apart who will behave differently. So a segmentation
+is measured by the share of the variance of later spending, log(1 + amount) in the inference
+window, that its groups explain (the R squared of a one-way analysis of variance), on customers
+that no version has fit on and from days that none has seen.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +15,11 @@ import pandas as pd
 
 from ml import evaluation
 from ml.customer_segmentation.config import BASELINE, SegmentationConfig
-from ml.customer_segmentation.model import Segmentation, assign, predict
 from ml.metrics import Interval, Metric
+from ml.model import Judgement
+
+Floats = evaluation.Floats
+Ints = evaluation.Ints
 
 
 @dataclass(frozen=True)
@@ -22,83 +31,88 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How a new version did on held-out customers, and whether it may become champion."""
+class Grouping:
+    """Somebody's groups of the same customers: labels of those fit on, and of those held out."""
 
-    metrics: tuple[Metric, ...]
-    promoted: bool
-    message: str
+    fit: Ints
+    holdout: Ints
 
 
 def split(frame: pd.DataFrame, config: SegmentationConfig) -> Split:
     """Split customers by a hash of their id, so that the same ones are held out every time."""
     ranks = evaluation.holdout_ranks(list(frame["customer_id"]), config.random_state)
-    held = frame[ranks < config.holdout_share]
-    order = np.argsort(ranks[ranks < config.holdout_share], kind="stable")
+    held = ranks < config.holdout_share
+    # By the hash: the first so many of them are a sample.
+    order = np.argsort(ranks[held], kind="stable")
     return Split(
-        fit=frame[ranks >= config.holdout_share].reset_index(drop=True),
-        holdout=held.iloc[order[: config.max_silhouette]].reset_index(drop=True),
+        fit=frame[~held].reset_index(drop=True),
+        holdout=frame[held].iloc[order].reset_index(drop=True),
     )
 
 
-def monetary_quintiles(train: pd.DataFrame, frame: pd.DataFrame) -> evaluation.Ints:
-    """Return the baseline's groups: five by spending, with bounds from the training customers."""
-    bounds = np.quantile(train["monetary"].to_numpy(), [0.2, 0.4, 0.6, 0.8])
-    return np.searchsorted(bounds, frame["monetary"].to_numpy(), side="right").astype(np.int64)
+def later_spending_losses(groups: Grouping, fit_outcome: Floats, outcome: Floats) -> Floats:
+    """Return each held-out customer's squared error, shape (held out,).
 
-
-def judge(
-    challenger: Segmentation,
-    reigning: Segmentation | None,
-    parts: Split,
-    config: SegmentationConfig,
-) -> Verdict:
-    """Compare a new version with the baseline and the champion, on held-out customers.
-
-    All are measured by their silhouette in the challenger's scaled space. The differences are
-    paired (customer by customer), which is what makes their interval narrow. The challenger
-    wins unless the whole 95 % interval of its difference to the champion lies below 0.
+    What is predicted is the mean outcome of the customers fit on with the same label, or of all
+    of them for a label that none has.
     """
+    means = dict.fromkeys(groups.holdout.tolist(), float(fit_outcome.mean()))
+    for label in np.unique(groups.fit):
+        means[int(label)] = float(fit_outcome[groups.fit == label].mean())
+    predicted = np.array([means[label] for label in groups.holdout.tolist()])
+    return np.asarray((outcome - predicted) ** 2)
 
-    def interval(values: evaluation.Floats) -> Interval:
-        return evaluation.bootstrap_mean(values, config.resamples, config.random_state)
 
-    points = challenger.scaler.transform(parts.holdout)
-    own = evaluation.silhouettes(points, assign(points, challenger.centroids).segment)
-    base = evaluation.silhouettes(points, monetary_quintiles(parts.fit, parts.holdout))
-    if own is None:
-        first = reigning is None
-        told = "too few held-out customers to measure it"
-        return Verdict((), first, told + ("" if first else "; the champion stays"))
+def compare(
+    challenger: Grouping,
+    baseline: Grouping,
+    champion: Grouping,
+    fit_outcome: Floats,
+    outcome: Floats,
+    config: SegmentationConfig,
+) -> Judgement:
+    """Return how much more of later spending the challenger's groups tell, pair by pair.
 
-    score = interval(own)
-    if base is None:
-        metrics = [Metric("silhouette", score.value, score.low, score.high)]
-    else:
-        gain = interval(own - base)
-        metrics = [
-            Metric(
-                "silhouette", score.value, score.low, score.high, BASELINE, interval(base).value
-            ),
-            Metric("silhouette_gain", gain.value, gain.low, gain.high, BASELINE, 0.0),
-        ]
-    message = f"silhouette {score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
-    if base is not None:
-        message += f", {BASELINE} {interval(base).value:.3f}"
-    if reigning is None:
-        return Verdict(tuple(metrics), True, message + "; first champion")
+    Outcomes are log(1 + amount) of the window. Where nobody held out differs, nothing is gained.
+    """
+    spread = float(outcome.var()) if len(outcome) else 0.0
+    if not spread or not len(fit_outcome):
+        nothing = Interval(0.0, 0.0, 0.0)
+        return Judgement((), nothing, "nobody held out has bought in the window: nothing to tell")
 
-    theirs = evaluation.silhouettes(points, predict(reigning, parts.holdout).segment)
-    if theirs is None:
-        return Verdict(
-            tuple(metrics), True, message + "; the champion no longer tells groups apart"
-        )
-    difference = interval(own - theirs)
-    metrics.append(
-        Metric(
-            "gain_over_champion", difference.value, difference.low, difference.high, "champion", 0.0
-        )
+    def interval(values: Floats) -> Interval:
+        return evaluation.bootstrap_mean(values / spread, config.resamples, config.random_state)
+
+    own, base, theirs = (
+        later_spending_losses(groups, fit_outcome, outcome)
+        for groups in (challenger, baseline, champion)
     )
-    promoted = difference.high >= 0
-    told = "not worse than the champion, which it replaces" if promoted else "worse: champion stays"
-    return Verdict(tuple(metrics), promoted, f"{message}; {told} ({difference.value:+.3f})")
+    told, simple = interval(spread - own), interval(spread - base)
+    gain = interval(theirs - own)
+    metrics = (
+        Metric("later_spending_explained", told.value, told.low, told.high, BASELINE, simple.value),
+    )
+    return Judgement(
+        metrics,
+        gain,
+        f"tells {told.value:.1%} of later spending ({BASELINE} {simple.value:.1%})",
+    )
+
+
+def silhouette_metric(
+    points: Floats, labels: Ints, base: Ints, config: SegmentationConfig
+) -> tuple[Metric, ...]:
+    """Return the mean silhouette of held-out customers beside the baseline's, where defined."""
+    own = evaluation.silhouettes(points, labels)
+    simple = evaluation.silhouettes(points, base)
+    if own is None:
+        return ()
+    score = evaluation.bootstrap_mean(own, config.resamples, config.random_state)
+    if simple is None:
+        return (Metric("silhouette", score.value, score.low, score.high),)
+    return (
+        Metric(
+            "silhouette", score.value, score.low, score.high, BASELINE,
+            evaluation.bootstrap_mean(simple, config.resamples, config.random_state).value,
+        ),
+    )  # fmt: skip

@@ -42,13 +42,16 @@ class Scaler:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """A fitted segmentation. Row i of `centroids` (in scaled space) is segment i."""
+    """A fitted segmentation. Row i of `centroids` (in scaled space) is segment i.
+
+    `bounds` are those of the baseline, whose segment i holds who has spent from `bounds[i - 1]`
+    to below `bounds[i]`; K-means has none, and places everybody by the nearest centroid.
+    """
 
     scaler: Scaler
     centroids: Floats
     names: tuple[str, ...]
-    trained_until: str
-    trained_rows: int
+    bounds: Floats | None = None
 
     @property
     def log_centroids(self) -> Floats:
@@ -83,11 +86,31 @@ def distinct_points(frame: pd.DataFrame) -> int:
     return len(np.unique(log_features(frame), axis=0))
 
 
+def fit_spending_groups(frame: pd.DataFrame, config: SegmentationConfig) -> Segmentation:
+    """Fit the baseline: five groups of equally many customers by what they have spent.
+
+    A group that ties leave empty keeps the centroid of all customers. Names follow profiles.
+    """
+    scaler = fit_scaler(frame, config.min_scale)
+    points = scaler.transform(frame)
+    bounds = np.quantile(frame["monetary"].to_numpy(), [0.2, 0.4, 0.6, 0.8])
+    groups = _spending_group(frame, bounds)
+    centroids = np.stack(
+        [
+            points[groups == i].mean(axis=0) if (groups == i).any() else points.mean(axis=0)
+            for i in range(len(bounds) + 1)
+        ]
+    )
+    return Segmentation(scaler, centroids, name_segments(centroids), bounds)
+
+
+def _spending_group(frame: pd.DataFrame, bounds: Floats) -> Ints:
+    found = np.searchsorted(bounds, frame["monetary"].to_numpy(), side="right")
+    return found.astype(np.int64)
+
+
 def fit(
-    frame: pd.DataFrame,
-    config: SegmentationConfig,
-    trained_until: str,
-    previous: Segmentation | None = None,
+    frame: pd.DataFrame, config: SegmentationConfig, previous: Segmentation | None = None
 ) -> Segmentation:
     """Fit a segmentation on customers' features.
 
@@ -116,8 +139,6 @@ def fit(
         scaler=scaler,
         centroids=np.ascontiguousarray(centroids[order]),
         names=tuple(names[i] for i in order),
-        trained_until=trained_until,
-        trained_rows=len(frame),
     )
 
 
@@ -152,8 +173,21 @@ def assign(points: Floats, centroids: Floats) -> Assignment:
 
 
 def predict(model: Segmentation, frame: pd.DataFrame) -> Assignment:
-    """Assign customers to the segments of a fitted model."""
-    return assign(model.scaler.transform(frame), model.centroids)
+    """Assign customers to the segments of a fitted model.
+
+    A spending group's confidence is the same margin, between its own centroid and the nearest of
+    the others, and 0 for a customer who is nearer to another.
+    """
+    points = model.scaler.transform(frame)
+    if model.bounds is None:
+        return assign(points, model.centroids)
+    segment = _spending_group(frame, model.bounds)
+    distances = np.sqrt(((points[:, None, :] - model.centroids[None, :, :]) ** 2).sum(axis=2))
+    own = np.take_along_axis(distances, segment[:, None], axis=1)[:, 0]
+    np.put_along_axis(distances, segment[:, None], np.inf, axis=1)
+    other = distances.min(axis=1)
+    margin = 1.0 - np.divide(own, other, out=np.ones_like(own), where=other > 0)
+    return Assignment(segment, np.round(np.clip(margin, 0.0, 1.0), 6))
 
 
 def to_content(model: Segmentation) -> dict[str, Any]:
@@ -162,10 +196,10 @@ def to_content(model: Segmentation) -> dict[str, Any]:
         "format": _FORMAT,
         "features": list(MODEL_FEATURES),
         "names": list(model.names),
-        "trained_until": model.trained_until,
-        "trained_rows": model.trained_rows,
     }
+    content = {} if model.bounds is None else {"bounds": model.bounds}
     return {
+        **content,
         "about": json.dumps(about, sort_keys=True),
         "centroids": model.centroids,
         "center": model.scaler.center,
@@ -185,8 +219,7 @@ def from_content(content: dict[str, Any]) -> Segmentation:
             scaler=Scaler(np.asarray(content["center"]), np.asarray(content["scale"])),
             centroids=np.asarray(content["centroids"]),
             names=tuple(about["names"]),
-            trained_until=str(about["trained_until"]),
-            trained_rows=int(about["trained_rows"]),
+            bounds=np.asarray(content["bounds"]) if "bounds" in content else None,
         )
         fits = about["format"] == _FORMAT and tuple(about["features"]) == MODEL_FEATURES
     except (KeyError, TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -33,20 +34,20 @@ class SegmentProfile:
 
 
 def profile_segments(
-    frame: pd.DataFrame, table: pd.DataFrame, names: tuple[str, ...], window_days: int
+    frame: pd.DataFrame, placed: pd.DataFrame, names: Mapping[int, str], window_days: int
 ) -> tuple[SegmentProfile, ...]:
-    """Return a profile per segment of the model, by segment id, then of those without purchase.
+    """Return a profile per segment in the order of `names`, then of those without purchase.
 
-    `frame` holds the features of customers who have bought, `table` everyone's predictions.
-    A segment that no customer fell into has a profile of zeros; the group without purchase is
-    left out where it is empty.
+    `frame` holds the features of customers who have bought, `placed` everyone's place
+    (`customer_id`, `segment`, `confidence`). A segment that no customer fell into has a profile
+    of zeros; the group without purchase is left out where it is empty.
     """
     features = frame.set_index("customer_id")
-    everyone, revenue = max(len(table), 1), float(features["monetary"].sum())
+    everyone, revenue = max(len(placed), 1), float(features["monetary"].sum())
     profiles = []
-    groups = {**dict(enumerate(names)), NO_PURCHASE_SEGMENT: NO_PURCHASE_TYPE}
+    groups = {**names, NO_PURCHASE_SEGMENT: NO_PURCHASE_TYPE}
     for segment, name in groups.items():
-        members = table[table["kmeans_segment"] == segment]
+        members = placed[placed["segment"] == segment]
         if segment == NO_PURCHASE_SEGMENT and members.empty:
             continue
         own = features.loc[features.index.isin(members["customer_id"])]
@@ -67,7 +68,7 @@ def profile_segments(
                 active_share=_percent((own["recency_days"] <= window_days).sum(), len(own)),
                 avg_confidence=0.0
                 if members.empty
-                else round(float(members["kmeans_confidence"].mean()), 3),
+                else round(float(members["confidence"].mean()), 3),
             )
         )
     return tuple(profiles)

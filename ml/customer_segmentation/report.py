@@ -1,55 +1,70 @@
-"""The report of a scored night: YAML for machines, a self-contained page for people."""
+"""What a segmentation's report says, whichever model made the segments."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
-import yaml
-
 from ml.customer_segmentation.advice import advice_for, caution_for
-from ml.customer_segmentation.config import BASELINE, FAMILY, MODEL, NO_PURCHASE_TYPE
+from ml.customer_segmentation.config import NO_PURCHASE_TYPE
 from ml.customer_segmentation.naming import base_type
 from ml.customer_segmentation.plots import COLORS, distribution_figure, profile_figure
 from ml.customer_segmentation.profiles import SegmentProfile
-from ml.features import DATA_SOURCE
-from ml.metrics import Metric
-from report_pages import figure_html, note_html, page_html, section_html, table_html
+from ml.model import ReportParts, Scope, Section
+from report_pages import figure_html, note_html, table_html
+
+Profiles = tuple[SegmentProfile, ...]
+DISTRIBUTION = ("segment", "segment_type", "customers", "customer_share", "revenue_share")
 
 
-@dataclass(frozen=True)
-class ReportInput:
-    """All that a report says. `window_start` opens the inference window, which as_of ends.
+def report_parts(profiles: Profiles, scope: Scope) -> ReportParts:
+    """Return the headlines, sections and actions of a night's segments."""
+    advice = recommendations(profiles)
+    revenue = round(sum(p.revenue for p in profiles), 2)
+    return ReportParts(
+        headlines=headlines(profiles),
+        sections=(
+            Section(
+                "segment_distribution",
+                "How large the segments are, and what they bring",
+                [_some(p, DISTRIBUTION) for p in profiles],
+                figure_html(distribution_figure(profiles), "plot-segment-distribution"),
+            ),
+            Section(
+                "segment_characteristics",
+                "How the segments behave",
+                [_but(p, DISTRIBUTION[2:]) for p in profiles],
+                '<p class="small">The larger the bubble, the more each customer has spent.</p>'
+                + figure_html(profile_figure(profiles), "plot-segment-profile")
+                + _segments_table(profiles, scope),
+            ),
+            Section("business_recommendations", "What to do", advice, _advice_html(advice)),
+        ),
+        actions=[_action(entry) for entry in advice],
+        facts=(
+            ("customers scored", f"{sum(p.customers for p in profiles):,}"),
+            ("revenue of these customers", f"{revenue:,.0f}"),
+        ),
+    )
 
-    `mark` is what the gate said of the night, if anything (see `ml.standing`).
-    """
 
-    as_of: date
-    version: str
-    trained_until: date
-    trained_rows: int
-    window_start: date
-    fallback_from: str | None
-    profiles: tuple[SegmentProfile, ...]
-    metrics: tuple[Metric, ...]
-    mark: str | None = None
-
-    @property
-    def customers(self) -> int:
-        """All customers scored."""
-        return sum(p.customers for p in self.profiles)
-
-    @property
-    def revenue(self) -> float:
-        """What they have spent in all, in the shop's currency."""
-        return round(sum(p.revenue for p in self.profiles), 2)
+def _some(profile: SegmentProfile, names: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in asdict(profile).items() if key in names}
 
 
-def headlines(report: ReportInput) -> list[str]:
+def _but(profile: SegmentProfile, names: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in asdict(profile).items() if key not in names}
+
+
+def _action(entry: dict[str, Any]) -> str:
+    step = f"{entry['segment_type']} ({entry['customers']:,} customers): {entry['action']}"
+    return f"{step} Note: {entry['caution']}" if entry.get("caution") else step
+
+
+def headlines(profiles: Profiles) -> list[str]:
     """Return the three things to know first, one plain sentence each."""
-    buyers = [p for p in report.profiles if p.customers and p.segment_type != NO_PURCHASE_TYPE]
+    buyers = [p for p in profiles if p.customers and p.segment_type != NO_PURCHASE_TYPE]
     if not buyers:
         return ["No customer has bought anything yet."]
     sentences = []
@@ -73,9 +88,10 @@ def headlines(report: ReportInput) -> list[str]:
     return sentences
 
 
-def _recommendations(report: ReportInput) -> list[dict[str, Any]]:
+def recommendations(profiles: Profiles) -> list[dict[str, Any]]:
+    """Return who the customers of each segment are, what to do, avoid and measure."""
     entries = []
-    for profile in report.profiles:
+    for profile in profiles:
         if not profile.customers:
             continue
         advice = advice_for(profile)
@@ -93,47 +109,7 @@ def _recommendations(report: ReportInput) -> list[dict[str, Any]]:
     return entries
 
 
-def build_yaml(report: ReportInput) -> str:
-    """Return the report as YAML."""
-    distribution = ("segment", "segment_type", "customers", "customer_share", "revenue_share")
-    content = {
-        "report": {
-            "model": MODEL,
-            "family": FAMILY,
-            "as_of": report.as_of.isoformat(),
-            "model_version": report.version,
-            "trained_until": report.trained_until.isoformat(),
-            "trained_customers": report.trained_rows,
-            "inference_window": {
-                "start": report.window_start.isoformat(),
-                "end": report.as_of.isoformat(),
-            },
-            "fallback_from": report.fallback_from,
-            "gate": report.mark,
-            "data_source": DATA_SOURCE,
-            "customers_scored": report.customers,
-        },
-        "headlines": headlines(report),
-        "segment_distribution": [
-            {key: value for key, value in asdict(p).items() if key in distribution}
-            for p in report.profiles
-        ],
-        "segment_characteristics": [
-            {
-                key: value
-                for key, value in asdict(p).items()
-                if key not in distribution or key in distribution[:2]
-            }
-            for p in report.profiles
-        ],
-        "business_recommendations": _recommendations(report),
-        "metrics": [asdict(m) for m in report.metrics],
-    }
-    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-    return text
-
-
-def _segments_table(report: ReportInput) -> str:
+def _segments_table(profiles: Profiles, scope: Scope) -> str:
     header = (
         "Segment", "Customers", "% of all", "Revenue", "% of revenue", "Spent each", "Orders",
         "Per order", "Days since last*", "Bought in window", "Confidence",
@@ -152,96 +128,28 @@ def _segments_table(report: ReportInput) -> str:
             f"{p.active_share:.0f} %",
             f"{p.avg_confidence:.2f}",
         )
-        for p in report.profiles
+        for p in profiles
     ]
     note = (
         '<p class="small">* Median; "Spent each", "Orders" and "Per order" are means. The window '
-        f"is {report.window_start} to {report.as_of}.</p>"
+        f"is {scope.cutoff} to {scope.as_of}. Confidence is 1 for a customer in the middle of a "
+        "segment and 0 for one on the border between two. Amounts are in the shop's currency.</p>"
     )
     return table_html(header, rows) + note
 
 
-def _advice_html(report: ReportInput) -> str:
+def _advice_html(advice: list[dict[str, Any]]) -> str:
     cards = []
-    for entry in _recommendations(report):
+    for entry in advice:
         name = entry["segment_type"]
         color = COLORS[base_type(name)]
-        caution = entry.get("caution")
         cards.append(
             f'<div class="card" style="border-color:{color}">'
             f"<h3>{escape(name)} · {entry['customers']:,} customers</h3>"
             f"<p>{escape(entry['who'])}</p>"
-            + (f'<div class="note">{escape(caution)}</div>' if caution else "")
+            + note_html(entry.get("caution"))
             + f'<p class="say"><b>Do</b>{escape(entry["action"])}</p>'
             f'<p class="say"><b>Avoid</b>{escape(entry["avoid"])}</p>'
             f'<p class="say"><b>Measure</b>{escape(entry["measure"])}</p></div>'
         )
     return "".join(cards)
-
-
-def _trust_html(report: ReportInput) -> str:
-    by_name = {m.name: m for m in report.metrics}
-    words = (
-        f"<p>The segments were learnt from {report.trained_rows:,} customers, from purchases "
-        f"before {report.trained_until} only; every customer known on {report.as_of} was then "
-        "placed in the nearest one. Confidence is 1 for a customer in the middle of a segment "
-        "and 0 for one on the border between two.</p>"
-    )
-    score = by_name.get("silhouette")
-    if score and score.low is not None and score.high is not None:
-        words += (
-            "<p>On customers that the model had never seen, its segments hold together with a "
-            f"silhouette of <b>{score.value:.2f}</b> (95 % interval {score.low:.2f} to "
-            f"{score.high:.2f}; 1 is perfect, 0 is chance)."
-        )
-        if score.baseline_value is not None:
-            words += (
-                f" Five equal groups by spending ({BASELINE}) reach {score.baseline_value:.2f}."
-            )
-        words += "</p>"
-    return words + '<p class="small">Amounts are in the shop\'s currency.</p>'
-
-
-def build_html(report: ReportInput) -> str:
-    """Return the report as one self-contained page."""
-    fallback = (
-        f'<div class="note">Version {escape(report.fallback_from)} could not be read. '
-        f"Version {escape(report.version)} was used in its place; train again.</div>"
-        if report.fallback_from
-        else ""
-    )
-    first = "".join(f"<li>{escape(sentence)}</li>" for sentence in headlines(report))
-    body = (
-        note_html(report.mark)
-        + fallback
-        + section_html("What to know first", f"<ul>{first}</ul>", "headlines")
-    )
-    body += section_html(
-        "How large the segments are, and what they bring",
-        figure_html(distribution_figure(report.profiles), "plot-segment-distribution"),
-        "segment_distribution",
-    )
-    body += section_html(
-        "How the segments behave",
-        '<p class="small">The larger the bubble, the more each customer has spent.</p>'
-        + figure_html(profile_figure(report.profiles), "plot-segment-profile"),
-        "segment_characteristics",
-    )
-    body += section_html("The segments in figures", _segments_table(report), "segment_table")
-    body += section_html("What to do", _advice_html(report), "business_recommendations")
-    body += section_html("How far to trust this", _trust_html(report), "metrics")
-    facts = (
-        ("as of", report.as_of.isoformat()),
-        ("customers scored", f"{report.customers:,}"),
-        ("revenue of these customers", f"{report.revenue:,.0f}"),
-        ("model version", report.version),
-        ("trained on purchases before", report.trained_until.isoformat()),
-        ("inference window", f"{report.window_start} to {report.as_of}"),
-    )
-    return page_html(
-        "Customer segments",
-        "K-means segmentation: who your customers are, and what to do about each kind.",
-        facts,
-        body,
-        with_plots=True,
-    )

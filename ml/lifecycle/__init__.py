@@ -1,0 +1,1 @@
+"""The life of every model: training, promotion, scoring, reports, and a look back."""
