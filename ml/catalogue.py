@@ -24,6 +24,7 @@ class Entry:
 
 CATALOGUE: dict[str, Entry] = {
     "kmeans": Entry("customer_segmentation", "ml.customer_segmentation.kmeans", "KMeansModel"),
+    "ctr": Entry("forecasting", "ml.forecasting.ctr", "CtrModel"),
 }
 
 FAMILIES: dict[str, str] = {name: entry.family for name, entry in CATALOGUE.items()}
