@@ -12,16 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
+
+from ml.forecasting.likelihood import NotFittedError, minimum
 
 Floats = NDArray[np.float64]
 
 _LOG_BOUND = 9.0
 """Parameters are sought between exp(-9) and exp(9)."""
-
-
-class NotFittedError(RuntimeError):
-    """No parameters could be found for the data."""
 
 
 @dataclass(frozen=True)
@@ -124,14 +122,6 @@ def fit(histories: Histories) -> BgNbd:
     def loss(logs: Floats) -> float:
         return -float(_log_likelihoods(BgNbd(*np.exp(logs)), scaled).sum()) / customers
 
-    found = optimize.minimize(
-        loss,
-        np.zeros(4),
-        method="L-BFGS-B",
-        bounds=[(-_LOG_BOUND, _LOG_BOUND)] * 4,
-        options={"ftol": 1e-13, "gtol": 1e-8, "maxiter": 500},
-    )
-    if not np.isfinite(found.fun):
-        raise NotFittedError(f"BG/NBD found no parameters: {found.message}")
-    r, alpha, a, b = np.exp(found.x)
+    logs = minimum(loss, np.zeros(4), [(-_LOG_BOUND, _LOG_BOUND)] * 4, "BG/NBD")
+    r, alpha, a, b = np.exp(logs)
     return BgNbd(float(r), float(alpha * unit), float(a), float(b))

@@ -125,7 +125,7 @@ class Clicks:
         first = date(1, 1, 1) if start is None else start
         known = self.customers[_within(self.customers["registered"], None, end)]
         rows = self.visits[_within(self.visits["day"], start, end)]
-        rows = rows[rows["customer_id"].isin(known["customer_id"])]
+        rows = rows[rows["customer_id"].isin(set(known["customer_id"]))]
         own = rows.groupby("customer_id")["visits"].sum()
         by_day = rows.groupby("day")["visits"].sum().sort_index()
         days = np.array(by_day.index, dtype="datetime64[D]")

@@ -64,10 +64,9 @@ def campaign_verdicts(table: pd.DataFrame, names: pd.Series) -> list[Verdict]:
                 str(row["entity_id"]),
                 str(names.get(row["entity_id"], row["entity_id"])),
                 str(row["channel"]),
-                *(
-                    round(100 * float(v), 3)
-                    for v in (row["predicted_ctr"], row["low"], row["high"])
-                ),
+                round(100 * float(row["predicted_ctr"]), 3),
+                round(100 * float(row["low"]), 3),
+                round(100 * float(row["high"]), 3),
                 round(100 * usual, 3),
                 standing,
                 action,
@@ -191,14 +190,12 @@ def _headlines(
 def _actions(verdicts: list[Verdict], top: dict[str, Any]) -> list[str]:
     told = []
     for standing, words in (
-        (ABOVE, "Show {} more often: clicked clearly more than its channel's campaigns usually."),
-        (BELOW, "Rework or pause {}: clicked clearly less than its channel's campaigns usually."),
+        (ABOVE, "Show more often, in place of weaker campaigns of the same channel: {}."),
+        (BELOW, "Change the message or audience of, or pause: {}."),
     ):
-        told += [
-            words.format(f"{v.campaign_name} ({v.channel})")
-            for v in verdicts
-            if v.standing == standing
-        ]
+        found = [f"{v.campaign_name} ({v.channel})" for v in verdicts if v.standing == standing]
+        if found:
+            told.append(words.format(", ".join(found)))
     if top["top_share_of_clicks_percent"] > 100 * TOP_SHARE + 1:
         told.append(
             f"Send the next campaign first to the {top['top_customers']:,} customers who click "

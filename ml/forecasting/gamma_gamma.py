@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
-from ml.forecasting.bgnbd import NotFittedError
+from ml.forecasting.likelihood import NotFittedError, minimum
 
 Floats = NDArray[np.float64]
 
@@ -79,14 +79,7 @@ def fit(orders: Floats, mean_value: Floats) -> GammaGamma:
     def loss(logs: Floats) -> float:
         return -float(_log_likelihoods(GammaGamma(*np.exp(logs)), orders, scaled).sum()) / customers
 
-    found = optimize.minimize(
-        loss,
-        np.array([1.0, 1.0, 0.0]),
-        method="L-BFGS-B",
-        bounds=[(-_LOG_BOUND, _LOG_BOUND)] * 3,
-        options={"ftol": 1e-13, "gtol": 1e-8, "maxiter": 500},
-    )
-    if not np.isfinite(found.fun):
-        raise NotFittedError(f"Gamma-Gamma found no parameters: {found.message}")
-    p, q, gamma = np.exp(found.x)
+    start = np.array([1.0, 1.0, 0.0])
+    logs = minimum(loss, start, [(-_LOG_BOUND, _LOG_BOUND)] * 3, "Gamma-Gamma")
+    p, q, gamma = np.exp(logs)
     return GammaGamma(float(p), float(q), float(gamma * unit))

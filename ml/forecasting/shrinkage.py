@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import special, stats
+
+from ml.forecasting.likelihood import minimum
 
 Floats = NDArray[np.float64]
 
@@ -56,13 +58,10 @@ def fit_beta(successes: Floats, trials: Floats) -> BetaPrior:
         found = special.betaln(a + successes, b + trials - successes) - special.betaln(a, b)
         return -float(found.sum()) / len(trials)
 
-    found = optimize.minimize(
-        loss,
-        np.array([special.logit(pooled), np.log(100.0)]),
-        method="L-BFGS-B",
-        bounds=[(-14.0, 14.0), (np.log(_LEAST_PRECISION), np.log(_MOST_PRECISION))],
-    )
-    mean, precision = float(special.expit(found.x[0])), float(np.exp(found.x[1]))
+    start = np.array([special.logit(pooled), np.log(100.0)])
+    precisions = (float(np.log(_LEAST_PRECISION)), float(np.log(_MOST_PRECISION)))
+    position = minimum(loss, start, [(-14.0, 14.0), precisions], "the beta-binomial")
+    mean, precision = float(special.expit(position[0])), float(np.exp(position[1]))
     return BetaPrior(mean * precision, (1.0 - mean) * precision)
 
 
@@ -117,13 +116,10 @@ def fit_gamma(events: Floats, exposure: Floats) -> GammaPrior:
         )
         return -float(found.sum()) / len(k)
 
-    found = optimize.minimize(
-        loss,
-        np.array([0.0, np.log(k.sum() / e.sum())]),
-        method="L-BFGS-B",
-        bounds=[(np.log(_LEAST_SHAPE), np.log(_MOST_SHAPE)), (-20.0, 20.0)],
-    )
-    shape, mean = (float(value) for value in np.exp(found.x))
+    start = np.array([0.0, np.log(k.sum() / e.sum())])
+    shapes = (float(np.log(_LEAST_SHAPE)), float(np.log(_MOST_SHAPE)))
+    logs = minimum(loss, start, [shapes, (-20.0, 20.0)], "the negative binomial")
+    shape, mean = (float(value) for value in np.exp(logs))
     return GammaPrior(shape, shape / mean)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import integrate, stats
 
 from ml.forecasting import bgnbd, gamma_gamma
+from ml.forecasting.likelihood import NotFittedError
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "CDNOW_sample.txt.gz"
 END = pd.Timestamp("1997-09-30")
@@ -41,7 +42,7 @@ def sample() -> pd.DataFrame:
     table["tx"] = (table["max"] - table["min"]).dt.days / 7
     table["T"] = (END - table["min"]).dt.days / 7
     table["later"] = later.groupby("customer").size().reindex(table.index, fill_value=0)
-    return table
+    return pd.DataFrame(table)
 
 
 def histories() -> bgnbd.Histories:
@@ -140,9 +141,9 @@ def test_a_customers_orders_pull_the_expected_value_from_the_mean_of_all() -> No
 
 def test_nobody_who_came_back_is_too_little() -> None:
     once = bgnbd.Histories(np.zeros(5), np.zeros(5), np.full(5, 10.0))
-    with pytest.raises(bgnbd.NotFittedError):
+    with pytest.raises(NotFittedError):
         bgnbd.fit(once)
-    with pytest.raises(bgnbd.NotFittedError):
+    with pytest.raises(NotFittedError):
         gamma_gamma.fit(np.zeros(0), np.zeros(0))
 
 

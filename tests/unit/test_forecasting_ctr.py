@@ -12,7 +12,13 @@ from ml.artefacts import ArtefactError
 from ml.forecasting import ctr_evaluate as evaluate
 from ml.forecasting.clicks import Clicks, Night
 from ml.forecasting.config import ClickConfig
-from ml.forecasting.ctr_fit import campaign_rates, fit_priors, from_files, to_files
+from ml.forecasting.ctr_fit import (
+    CtrVersion,
+    campaign_rates,
+    fit_priors,
+    from_files,
+    to_files,
+)
 from ml.forecasting.ctr_score import score_night
 from ml.forecasting.ctr_watch import compare
 from ml.forecasting.gains import PartLosses, mean_gain
@@ -23,6 +29,7 @@ from ml.forecasting.shrinkage import (
     fit_gamma,
     poisson_deviance,
 )
+from ml.model import Judgement
 
 CONFIG = ClickConfig(resamples=200)
 START, CUTOFF, UNTIL = date(2024, 1, 1), date(2024, 10, 1), date(2025, 1, 1)
@@ -63,7 +70,7 @@ def company(seed: int, campaign_spread: float = 1.0, customer_spread: float = 1.
     )
 
 
-def judged(clicks: Clicks) -> tuple[evaluate.Judgement, evaluate.CtrVersion]:
+def judged(clicks: Clicks) -> tuple[Judgement, CtrVersion]:
     tried = evaluate.backtest(clicks, CUTOFF, CONFIG)
     base = fit_priors(clicks, CUTOFF, CONFIG)
     version = evaluate.choose(base, tried)
@@ -91,7 +98,8 @@ def test_the_gamma_prior_is_that_of_the_planted_rates() -> None:
     exposure = random.uniform(0.2, 5, 4000)
     events = random.poisson(random.gamma(1.5, 1 / 1.4, 4000) * exposure).astype(float)
     prior = fit_gamma(events, exposure)
-    assert (prior.shape, prior.rate) == (pytest.approx(1.5, rel=0.1), pytest.approx(1.4, rel=0.1))
+    assert prior.shape == pytest.approx(1.5, rel=0.1)
+    assert prior.rate == pytest.approx(1.4, rel=0.1)
 
     def likelihood(shape: float, rate: float) -> float:
         return float(stats.nbinom(shape, rate / (rate + exposure)).logpmf(events).sum())
@@ -234,8 +242,8 @@ def test_every_kind_of_row_is_scored_and_the_outcome_is_told() -> None:
     assert {m.name for m in told.metrics} == {"outcome_campaign_deviance",
                                               "outcome_customer_deviance"}  # fmt: skip
     # Forecasts that are far off ask for training.
-    wrong = table.assign(predicted_ctr=np.where(table["entity_type"] == "campaign", 0.3,
-                                                table["predicted_ctr"][::-1].to_numpy()))  # fmt: skip
+    is_campaign, backwards = table["entity_type"] == "campaign", table["predicted_ctr"][::-1]
+    wrong = table.assign(predicted_ctr=np.where(is_campaign, 0.3, backwards))
     bad = compare(clicks, wrong, CUTOFF, end, CONFIG)
     assert bad is not None
     assert bad.decayed is not None
