@@ -24,6 +24,7 @@ class Entry:
 
 CATALOGUE: dict[str, Entry] = {
     "kmeans": Entry("customer_segmentation", "ml.customer_segmentation.kmeans", "KMeansModel"),
+    "revenue": Entry("forecasting", "ml.forecasting.revenue", "RevenueModel"),
     "ctr": Entry("forecasting", "ml.forecasting.ctr", "CtrModel"),
 }
 

@@ -18,7 +18,7 @@ import pandas as pd
 import psycopg
 from numpy.typing import NDArray
 
-from ml.features import MartMissingError
+from ml.forecasting.marts import read_frame
 
 Floats = NDArray[np.float64]
 
@@ -73,7 +73,8 @@ _CUSTOMERS = """
 select
     customer_id,
     min(registration_date) as registered,
-    bool_or(
+    -- History begins with the first night loaded: before it, everybody is known.
+    min(valid_from) > %(as_of)s or bool_or(
         valid_from <= %(as_of)s and (valid_to is null or valid_to > %(as_of)s)
     ) as is_known
 from marts.dim_customers
@@ -165,20 +166,6 @@ def _within(days: pd.Series, start: date | None, end: date) -> pd.Series:
     return before if start is None else before & (days >= start)
 
 
-def _frame(
-    conn: psycopg.Connection, query: str, as_of: date, columns: tuple[str, ...]
-) -> pd.DataFrame:
-    try:
-        rows = conn.execute(query.encode(), {"as_of": as_of}).fetchall()
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
-        conn.rollback()
-        raise MartMissingError(
-            f"the model needs {DATA_SOURCE}: {error.diag.message_primary}. "
-            "Run the transform stage for this as_of first."
-        ) from error
-    return pd.DataFrame(rows, columns=list(columns))
-
-
 def read_clicks(conn: psycopg.Connection, as_of: date) -> Clicks:
     """Read all counts of days before `as_of`.
 
@@ -186,9 +173,15 @@ def read_clicks(conn: psycopg.Connection, as_of: date) -> Clicks:
         MartMissingError: a mart or one of its columns does not exist.
     """
     return Clicks(
-        _frame(conn, _DAILY, as_of, ("campaign_id", "channel", "day", "impressions", "clicks")),
-        _frame(conn, _VISITS, as_of, ("customer_id", "day", "channel", "visits")),
-        _frame(conn, _CUSTOMERS, as_of, ("customer_id", "registered", "is_known")),
+        read_frame(
+            conn,
+            _DAILY,
+            as_of,
+            ("campaign_id", "channel", "day", "impressions", "clicks"),
+            DATA_SOURCE,
+        ),
+        read_frame(conn, _VISITS, as_of, ("customer_id", "day", "channel", "visits"), DATA_SOURCE),
+        read_frame(conn, _CUSTOMERS, as_of, ("customer_id", "registered", "is_known"), DATA_SOURCE),
         as_of,
     )
 
@@ -199,5 +192,7 @@ def read_night(conn: psycopg.Connection, as_of: date) -> Night:
     Raises:
         MartMissingError: a mart or one of its columns does not exist.
     """
-    campaigns = _frame(conn, _CAMPAIGNS, as_of, ("campaign_id", "campaign_name", "channel"))
+    campaigns = read_frame(
+        conn, _CAMPAIGNS, as_of, ("campaign_id", "campaign_name", "channel"), DATA_SOURCE
+    )
     return Night(read_clicks(conn, as_of), campaigns)
