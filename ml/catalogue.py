@@ -27,6 +27,8 @@ CATALOGUE: dict[str, Entry] = {
     "hdbscan": Entry(
         "customer_segmentation", "ml.customer_segmentation.hdbscan_model", "HdbscanModel"
     ),
+    "revenue": Entry("forecasting", "ml.forecasting.revenue", "RevenueModel"),
+    "ctr": Entry("forecasting", "ml.forecasting.ctr", "CtrModel"),
     "stage": Entry("journey_simulation", "ml.journey_simulation.stage", "StageModel"),
     "conversion": Entry(
         "journey_simulation", "ml.journey_simulation.conversion", "ConversionModel"

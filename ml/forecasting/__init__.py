@@ -1,0 +1,1 @@
+"""Forecasting: what will be sold, by whom, and who will click."""
