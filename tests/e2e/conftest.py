@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from elt.checksum import table_checksum
+from ml.catalogue import FAMILIES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUN_SECONDS = 900
@@ -33,7 +34,11 @@ OWN_VARIABLES = (
 )
 # elt's load state and the logs of runs have no checksum: each run adds to them.
 CHECKED_SCHEMAS = ("raw_mysql", "raw_postgres", "raw_mongo", "staging", "intermediate", "marts")
-CHECKED_TABLES = ("ml.kmeans_predictions", "ml.model_versions", "ml.model_metrics")
+CHECKED_TABLES = (
+    *(f"ml.{model}_predictions" for model in FAMILIES),
+    "ml.model_versions",
+    "ml.model_metrics",
+)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import requests
 
 from local_stack import airflow_api
 from local_stack.airflow_api import AirflowApi
+from ml.catalogue import FAMILIES
 from tests.e2e.conftest import REPOSITORY
 
 SCALE = "0.02"
@@ -94,7 +95,8 @@ def test_all_tasks_of_a_run_are_seen_page_by_page(shop_platform, summary, monkey
     whole = api.run_state("nightly", run_id)
     monkeypatch.setattr(airflow_api, "PAGE", 7)
     assert api.run_state("nightly", run_id) == whole
-    assert len(whole.tasks) == 15 + 16  # the mapped loads, and the other tasks
+    # the mapped loads, each model's training and scoring, and the other tasks
+    assert len(whole.tasks) == 15 + 2 * len(FAMILIES) + 16
     api.require_health()
 
 
