@@ -30,7 +30,6 @@ from ml.model import WINDOW_MONTHS, Scope
 from ml.reports import write_master_report
 from ml.results import InferResult, TrainResult, WatchResult, plain
 
-
 log = logging.getLogger(__name__)
 
 

@@ -51,7 +51,9 @@ def shop(warehouse_url: str) -> str:
 
 def run(url: str, home: Path, as_of: date = AS_OF) -> tuple[dict[str, Any], dict[str, Any]]:
     with scientist(url) as conn:
-        return train_model("kmeans", conn, Scope(as_of), home), infer_model("kmeans", conn, Scope(as_of), home)
+        return train_model("kmeans", conn, Scope(as_of), home), infer_model(
+            "kmeans", conn, Scope(as_of), home
+        )
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
