@@ -9,12 +9,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from ml import registry
+from ml.lifecycle.inference import infer
+from ml.lifecycle.training import train
+from ml.lifecycle.watching import watch
 from ml.model import Scope
 from ml.run import infer_model, train_model
 from tests.integration.ml_support import (
@@ -24,13 +28,19 @@ from tests.integration.ml_support import (
     scientist,
     tree_hashes,
 )
+from tests.integration.tiny_model import FALL, Tiny, make_shop
 
 ROOT = Path(__file__).resolve().parents[2]
 AS_OF = date(1998, 7, 1)
 LATER = date(1998, 8, 1)
-STATE = ("ml.model_versions", "ml.model_metrics", "ml.kmeans_predictions")
+STATE = (
+    "ml.model_versions",
+    "ml.model_metrics",
+    "ml.kmeans_predictions",
+    "ml.retraining_requests",
+)
 
-BEFORE_WRITING = "select pg_advisory_lock(hashtext('ml.kmeans'))"
+BEFORE_WRITING = "select pg_advisory_lock(hashtext('ml.{model}'))"
 """Held by the test, this stops a run when its files are written and no row is."""
 BEFORE_COMMIT = "lock table ml.model_runs in exclusive mode"
 """This one stops it when all its rows are written, and not committed."""
@@ -38,22 +48,29 @@ BEFORE_COMMIT = "lock table ml.model_runs in exclusive mode"
 
 @pytest.fixture
 def shop(warehouse_url: str, tmp_path: Path) -> str:
-    """A warehouse whose night AS_OF is trained and scored."""
-    orders = group_orders(40, until=LATER)
+    """A warehouse whose night AS_OF is trained, and scored by its baseline."""
+    orders = group_orders(60, until=LATER)
     make_marts(warehouse_url, orders, ["Z0"], since=date(1998, 4, 1))
     with scientist(warehouse_url) as conn:
         train_model("kmeans", conn, Scope(AS_OF), tmp_path)
+        (baseline,) = conn.execute(
+            "select version from ml.model_versions where params ->> 'kind' = 'baseline'"
+        ).fetchall()
+        registry.promote(conn, "kmeans", baseline[0], AS_OF)
         infer_model("kmeans", conn, Scope(AS_OF), tmp_path)
     return warehouse_url
 
 
 @contextmanager
-def stopped_at(url: str, home: Path, lock: str, kind: str, as_of: date) -> Iterator[None]:
+def stopped_at(
+    url: str, home: Path, lock: str, kind: str, as_of: date, model: str = "kmeans"
+) -> Iterator[None]:
     """Start a run, wait until it waits for the lock, and kill it there."""
+    module = "tests.integration.tiny_model" if model == "tiny" else "ml.run"
     with psycopg.connect(url) as holder:
-        holder.execute(lock.encode())
+        holder.execute(lock.format(model=model).encode())
         process = subprocess.Popen(
-            [sys.executable, "-m", "ml.run", kind, "--as-of", str(as_of)],
+            [sys.executable, "-m", module, kind, "--model", model, "--as-of", str(as_of)],
             cwd=ROOT,
             env={
                 **os.environ,
@@ -111,7 +128,7 @@ def test_a_killed_run_leaves_all_as_it_was_and_can_be_run_again(
             infer_model("kmeans", conn, Scope(LATER), tmp_path)
             train_model("kmeans", conn, Scope(LATER), tmp_path)
     before, files = checksum(shop, *STATE), tree_hashes(tmp_path)
-    # Training makes a new version; scoring would replace the first champion's predictions.
+    # Training makes a new champion; scoring would replace the first champion's predictions.
     with stopped_at(shop, tmp_path, lock, kind, LATER):
         pass
     wait_until_alone(shop)
@@ -126,9 +143,38 @@ def test_a_killed_run_leaves_all_as_it_was_and_can_be_run_again(
         assert checksum(shop, *STATE) == before
         trained = train_model("kmeans", conn, Scope(LATER), tmp_path)
         scored = infer_model("kmeans", conn, Scope(LATER), tmp_path)
+    assert trained["promoted"]
     assert scored["version"] == trained["version"]
     after = checksum(shop, *STATE)
     with scientist(shop) as conn:
         train_model("kmeans", conn, Scope(LATER), tmp_path)
         infer_model("kmeans", conn, Scope(LATER), tmp_path)
     assert checksum(shop, *STATE) == after
+
+
+@pytest.mark.parametrize("lock", [BEFORE_WRITING, BEFORE_COMMIT])
+def test_a_killed_look_back_leaves_all_as_it_was_and_can_be_run_again(
+    warehouse_url: str, tmp_path: Path, lock: str
+) -> None:
+    make_shop(warehouse_url)
+    state, model = (*STATE, "ml.tiny_predictions"), Tiny()
+    look = FALL + timedelta(days=30)
+    with scientist(warehouse_url) as conn:
+        train(model, conn, Scope(AS_OF), tmp_path)
+        infer(model, conn, Scope(FALL), tmp_path)
+        watch(model, conn, Scope(look))
+        # An earlier look had said otherwise: the next one has rows to take away and to write.
+        conn.execute("update ml.model_metrics set value = 0 where metric = 'outcome_mae'")
+        conn.execute("update ml.retraining_requests set reason = 'another'")
+    before = checksum(warehouse_url, *state)
+    with stopped_at(warehouse_url, tmp_path, lock, "watch", look, "tiny"):
+        pass
+    wait_until_alone(warehouse_url)
+    assert checksum(warehouse_url, *state) == before
+    with scientist(warehouse_url) as conn:
+        found = watch(model, conn, Scope(look))
+        after = checksum(warehouse_url, *state)
+        assert after != before
+        assert registry.retraining_reason(conn, "tiny", look + timedelta(days=1)) == found.reason
+        watch(model, conn, Scope(look))
+    assert checksum(warehouse_url, *state) == after
