@@ -39,7 +39,7 @@ KEPT_BY_CLEAN = ("mongod", "tools", "lock")
 
 
 class Stack:
-    """The servers, Airflow and MLflow, with files in `root` (default: AMATO_LOCAL or `.local`).
+    """The servers, Airflow and MLflow with files in `root` (default: AMATO_LOCAL or `.local`).
 
     `environment` is where given connections (AIRFLOW_CONN_*), AMATO_FIRST_NIGHT and DEMO are
     looked up; default: the process's own. `say` gets one line a step.

@@ -170,7 +170,8 @@ def _sync_run(
 def _is_current(run: Run, record: Record) -> bool:
     """Whether a run was finished as this record, and nobody has changed its texts since."""
     tags = {**record.tags, DIGEST_TAG: record.digest}
-    return bool(run["params"] == record.params and tags.items() <= run["tags"].items())
+    present: dict[str, str] = run["tags"]
+    return bool(run["params"] == record.params) and tags.items() <= present.items()
 
 
 def _present(api: MlflowApi, record: Record, run: Run) -> set[Point] | None:
