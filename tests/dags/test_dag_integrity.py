@@ -7,12 +7,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from airflow.sdk.exceptions import ParamValidationError
 
 from dags.stages.common import OWNER, TAGS
 from dags.stages.source import DEFECTS_HELP, EFFECTS_HELP
 from data_generators.args import EFFECTS, parse_effects
 from data_generators.defects.catalogue import parse_defects
 from elt.specs import SPECS
+from ml.catalogue import CATALOGUE
+from ml.model import WINDOW_MONTHS
 
 DAGS_FOLDER = Path(__file__).resolve().parents[2] / "dags"
 EXPECTED = {
@@ -166,6 +169,39 @@ def test_nothing_is_scored_when_the_gate_is_shut(bag):
     assert "validate.pass_gate" in check.upstream_task_ids
     assert check.trigger_rule == "all_success"
     assert nightly.get_task("batch_inference.score_customers").trigger_rule == "all_success"
+
+
+def test_models_are_looked_back_at_however_one_of_them_was_scored(bag):
+    for dag_id in ("nightly", "batch_inference"):
+        watch = bag.dags[dag_id].get_task("batch_inference.watch_models")
+        assert watch.upstream_task_ids == {"batch_inference.score_customers"}
+        assert watch.trigger_rule == "all_done_min_one_success"
+        assert watch.pool == "warehouse"
+
+
+def test_every_model_of_the_catalogue_has_a_mapped_task(bag):
+    for task_id in ("train_models.train_model", "batch_inference.score_customers"):
+        mapped = bag.dags["nightly"].get_task(task_id)
+        assert mapped.op_kwargs_expand_input.value["model"] == list(CATALOGUE)
+        assert mapped.pool == "warehouse"
+    outlets = {asset.name for task in bag.dags["nightly"].tasks for asset in task.outlets}
+    assert {f"ml.{model}_predictions" for model in CATALOGUE} <= outlets
+
+
+def test_the_form_offers_the_windows_and_options_of_the_models(bag):
+    for dag_id, dag in bag.dags.items():
+        has = dag_id in {"nightly", "train_models", "batch_inference"}
+        assert ("window_months" in dag.params) is has, dag_id
+        assert ("model_options" in dag.params) is has, dag_id
+        if has:
+            window = dag.params.get_param("window_months")
+            assert (window.value, window.schema["enum"]) == (3, list(WINDOW_MONTHS))
+            assert dag.params.get_param("model_options").value == {}
+            for wrong in (0, 4, "3", None):
+                with pytest.raises(ParamValidationError):
+                    window.resolve(wrong)
+            with pytest.raises(ParamValidationError):
+                dag.params.get_param("model_options").resolve([1])
 
 
 def test_only_who_gives_a_reason_publishes_a_stopped_night(bag):

@@ -509,6 +509,38 @@ def test_one_models_failure_is_recorded_and_stops_no_other(
     assert main(["train", "--model", "tiny", "--as-of", str(AS_OF)]) == 0
 
 
+def test_the_task_trains_on_mondays_without_a_champion_and_on_request(
+    shop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from dags.stages import models
+
+    serve(monkeypatch)
+    monday, tuesday, wednesday = (date(1998, 7, 6) + timedelta(days=i) for i in range(3))
+    form: dict[str, Any] = {"window_months": 2, "model_options": {}}
+
+    def train_on(night: date, always: bool = False) -> Any:
+        monkeypatch.setattr(models, "latest_night", lambda: night)
+        return models.train_model.function("tiny", always)
+
+    monkeypatch.setattr(models, "warehouse", lambda role: scientist(shop))
+    monkeypatch.setattr(models, "require_passed", lambda as_of: None)
+    monkeypatch.setattr(models, "get_current_context", lambda: {"params": form})
+    monkeypatch.setenv("AMATO_HOME", str(tmp_path))
+    first = train_on(tuesday)  # there is no champion yet
+    assert first["promoted"] and first["version"].startswith("1998-05-07")
+    with pytest.raises(AirflowSkipException, match=f"on Mondays by as_of; {first['version']} serv"):
+        train_on(wednesday)
+    with scientist(shop) as conn:
+        registry.request_retraining(conn, "tiny", tuesday, "features have drifted")
+    assert train_on(wednesday)["state"] == "success"
+    with pytest.raises(AirflowSkipException):
+        train_on(wednesday)  # the request has been heard
+    assert train_on(wednesday, always=True)["changed"] is False
+    assert train_on(monday)["state"] == train_on(monday + timedelta(days=7))["state"] == "success"
+
+
 def test_a_look_back_returns_plain_data(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     serve(monkeypatch)
     with scientist(shop) as conn:
