@@ -15,7 +15,6 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from local_stack import mlflow_setup
 from local_stack.airflow_api import POLL_SECONDS, AirflowApi, AirflowError, RunState
 from local_stack.layout import StackError, write_private
 from local_stack.settings import demo_mode, first_night, keep_demo_mode, schedule_from
@@ -234,7 +233,7 @@ def _summarise(stack: Stack, as_of: date, runs: list[RunState], setup_seconds: f
         "dbt docs": f"{base}/plugin/amato-dbt-docs",
         "Data Docs": f"{base}/plugin/amato-data-docs",
         "Model reports": f"{base}/plugin/amato-reports",
-        "MLflow": urls[mlflow_setup.VARIABLE],
+        "MLflow": f"{urls['MLFLOW_TRACKING_URI']}  (user {urls['MLFLOW_TRACKING_USERNAME']}, too)",
     }
     if (stack.layout.home / "reports" / "world.html").exists():
         addresses["The company"] = f"{base}/amato/reports/world.html"

@@ -1,14 +1,49 @@
-"""The MLflow server: `python -m local_stack.mlflow_serve HOST PORT`.
+"""The MLflow server, behind a password: `python -m local_stack.mlflow_serve HOST PORT`.
 
 One process: `mlflow server` keeps a second one beside it that only waits, and would be given the
 store's address, password included, on a command line to bring an older store up to date.
 
-The store's address comes from MLFLOW_BACKEND_STORE_URI, the folder of the artefacts from
-MLFLOW_ARTIFACTS_DESTINATION.
+The environment says the rest: the store's address (MLFLOW_BACKEND_STORE_URI), the folder of the
+artefacts (MLFLOW_ARTIFACTS_DESTINATION), and the password (AMATO_MLFLOW_PASSWORD) of the user
+`admin`.
 """
 
+from __future__ import annotations
+
+import base64
 import os
+import secrets
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+USER = "admin"
+OPEN_PATH = "/health"
+
+
+class PasswordGuard:
+    """Lets through only who gives the password (HTTP basic), and anybody to the health check."""
+
+    def __init__(self, app: ASGIApp, password: str) -> None:
+        self._app = app
+        self._expected = b"Basic " + base64.b64encode(f"{USER}:{password}".encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        from starlette.responses import PlainTextResponse
+
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            given = dict(scope["headers"]).get(b"authorization", b"")
+            if scope["path"] == OPEN_PATH or secrets.compare_digest(given, self._expected):
+                await self._app(scope, receive, send)
+            else:
+                headers = {"WWW-Authenticate": 'Basic realm="MLflow"'}
+                refusal = PlainTextResponse("`make env` prints the password\n", 401, headers)
+                await refusal(scope, receive, send)
 
 
 def main(host: str, port: int) -> None:
@@ -27,9 +62,10 @@ def main(host: str, port: int) -> None:
     os.environ[constants.ARTIFACTS_DESTINATION_ENV_VAR] = os.environ["MLFLOW_ARTIFACTS_DESTINATION"]
     from mlflow.server.fastapi_app import app
 
-    # The assistant would run commands on this machine for whoever reaches the port.
+    # The assistant would run commands on this machine.
     app.router.routes[:] = [route for route in app.router.routes if not _is_assistant(route)]
-    uvicorn.run(app, host=host, port=port, access_log=False)
+    guarded = PasswordGuard(app, os.environ["AMATO_MLFLOW_PASSWORD"])
+    uvicorn.run(guarded, host=host, port=port, access_log=False)
 
 
 def _is_assistant(route: object) -> bool:

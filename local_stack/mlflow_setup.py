@@ -6,12 +6,11 @@ from urllib.parse import urlsplit
 import requests
 
 from local_stack.layout import Layout
+from local_stack.mlflow_serve import USER
 from local_stack.service import Service
 from local_stack.settings import LOOPBACK
 
 NAME = "mlflow"
-#: Where MLflow's clients, the tasks among them, look for its address.
-VARIABLE = "MLFLOW_TRACKING_URI"
 #: What the server is told beside its addresses: it reports to nobody and runs no jobs of its own.
 SETTINGS = {
     "DO_NOT_TRACK": "1",
@@ -31,13 +30,23 @@ def store_uri(url: str) -> str:
     return urlsplit(url)._replace(scheme="postgresql+psycopg2").geturl()
 
 
-def service(layout: Layout, port: int, store_url: str) -> Service:
-    """The server process. It alone knows the login of its database."""
+def client_environment(port: int, password: str) -> dict[str, str]:
+    """What MLflow's clients, the tasks among them, need to know: where it is, and the login."""
+    return {
+        "MLFLOW_TRACKING_URI": base_url(port),
+        "MLFLOW_TRACKING_USERNAME": USER,
+        "MLFLOW_TRACKING_PASSWORD": password,
+    }
+
+
+def service(layout: Layout, port: int, store_url: str, password: str) -> Service:
+    """The server process. It alone knows the login of its database; `password` is its user's."""
     argv = (sys.executable, "-m", "local_stack.mlflow_serve", LOOPBACK, str(port))
     environment = {
         **SETTINGS,
         "MLFLOW_BACKEND_STORE_URI": store_uri(store_url),
         "MLFLOW_ARTIFACTS_DESTINATION": (layout.home / NAME).as_uri(),
+        "AMATO_MLFLOW_PASSWORD": password,
     }
     return Service(NAME, argv, environment, stop_seconds=10)
 

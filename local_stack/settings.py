@@ -22,7 +22,7 @@ PORT_RANGE = range(20_000, 32_000)
 
 
 #: Secrets that a stack made by an earlier version lacks: added when it is started again.
-LATER_SECRETS = ("postgres_mlflow",)
+LATER_SECRETS = ("postgres_mlflow", "mlflow_admin")
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,6 +33,7 @@ class Secrets:
     postgres_amato: str
     postgres_airflow: str
     postgres_mlflow: str
+    mlflow_admin: str
     mysql_admin: str
     mysql_amato: str
     mongo_admin: str

@@ -111,7 +111,7 @@ class Stack:
             "AIRFLOW_URL": airflow_setup.base_url(port),
             "AIRFLOW_USER": airflow_setup.USER,
             "AIRFLOW_PASSWORD": self.context.secrets.airflow_admin,
-            mlflow_setup.VARIABLE: mlflow_setup.base_url(self.context.ports[mlflow_setup.NAME]),
+            **self._mlflow_client(),
         }
 
     def airflow_env(self) -> dict[str, str]:
@@ -124,8 +124,7 @@ class Stack:
         for kind in connections.KINDS:
             given = self.environment.get(kind.variable)
             environment[kind.variable] = given or connections.airflow_uri(kind, urls[kind.name])
-        mlflow_port = self.context.ports[mlflow_setup.NAME]
-        environment[mlflow_setup.VARIABLE] = mlflow_setup.base_url(mlflow_port)
+        environment |= self._mlflow_client()
         environment["AMATO_EXTERNAL"] = ",".join(self.external)
         night = settings.first_night(self.layout, self.environment)
         environment["AMATO_FIRST_NIGHT"] = night.isoformat() if night else "never"
@@ -178,7 +177,12 @@ class Stack:
 
     def _mlflow(self) -> Service:
         store = postgres_server.url(self.context, mlflow_setup.NAME, postgres_server.MLFLOW_LOGIN)
-        return mlflow_setup.service(self.layout, self.context.ports[mlflow_setup.NAME], store)
+        port, password = self.context.ports[mlflow_setup.NAME], self.context.secrets.mlflow_admin
+        return mlflow_setup.service(self.layout, port, store, password)
+
+    def _mlflow_client(self) -> dict[str, str]:
+        port = self.context.ports[mlflow_setup.NAME]
+        return mlflow_setup.client_environment(port, self.context.secrets.mlflow_admin)
 
     def _check_ports(self, services: Sequence[Service]) -> None:
         mine = {process.service for process in processes.find(self.layout.root)}

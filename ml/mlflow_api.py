@@ -31,13 +31,19 @@ class TrackingUnreachableError(TrackingError, ConnectionError):
 
 
 class MlflowApi:
-    """Requests to one MLflow server, with an address like `http://127.0.0.1:5000`."""
+    """Requests to one MLflow server, with an address like `http://127.0.0.1:5000`.
 
-    def __init__(self, uri: str, session: requests.Session) -> None:
+    `login` is the user and the password that it asks for.
+    """
+
+    def __init__(
+        self, uri: str, session: requests.Session, login: tuple[str, str] | None = None
+    ) -> None:
         self.uri = uri.rstrip("/")
         self._session = session
         # No proxy, and no login out of a netrc file.
         self._session.trust_env = False
+        self._session.auth = login
 
     def call(self, method: str, path: str, **values: Any) -> dict[str, Any]:
         """Do one request; `values` are its query (GET) or its JSON body.

@@ -61,13 +61,19 @@ class SyncResult:
         return ", ".join(said) or "nothing new"
 
 
-def sync(conn: psycopg.Connection, tracking_uri: str, home: Path) -> SyncResult:
+def sync(
+    conn: psycopg.Connection,
+    tracking_uri: str,
+    home: Path,
+    login: tuple[str, str] | None = None,
+) -> SyncResult:
     """Bring MLflow to what the warehouse's registry of models holds now.
 
     Args:
         conn: the warehouse, with the right to read schema `ml`; not in a transaction.
         tracking_uri: the MLflow server's address.
         home: AMATO_HOME, below which the artefacts lie.
+        login: the user and the password that the server asks for.
 
     Raises:
         TrackingError: MLflow cannot be used. The warehouse is not touched, and the next sync
@@ -77,7 +83,7 @@ def sync(conn: psycopg.Connection, tracking_uri: str, home: Path) -> SyncResult:
     with conn.transaction(), requests.Session() as session:
         # One sync at a time; what the other one left, and what was trained meanwhile, is seen.
         conn.execute("select pg_advisory_xact_lock(hashtext('ml.mlflow'))")
-        api = MlflowApi(tracking_uri, session)
+        api = MlflowApi(tracking_uri, session, login)
         for family, records in groupby(read_records(conn), key=lambda record: record.family):
             result += _sync_family(api, family, list(records), home)
     log.info("MLflow at %s: %s", tracking_uri, result)

@@ -146,8 +146,9 @@ def record_in_mlflow() -> None:
     """
     from ml.tracking import sync
 
+    login = os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]
     with warehouse("amato_scientist") as conn:
-        sync(conn, os.environ["MLFLOW_TRACKING_URI"], Path(shared_home()))
+        sync(conn, os.environ["MLFLOW_TRACKING_URI"], Path(shared_home()), login)
 
 
 @task_group

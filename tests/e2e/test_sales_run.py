@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import requests
 
 from local_stack.airflow_api import AirflowApi
 from ml.catalogue import FAMILIES
@@ -108,6 +109,25 @@ def test_the_summary_tells_all(first_run):
         assert summary["seconds"][stage] > 0
     assert "load_mysql_shop[transactions]" in output
     assert summary["addresses"]["Airflow"].startswith("http://127.0.0.1:")
+
+
+def test_mlflow_has_the_champion_of_every_model(sales_platform, first_run):
+    _, summary, _ = first_run
+    urls = sales_platform.urls()
+    assert summary["addresses"]["MLflow"].startswith(f"{urls['MLFLOW_TRACKING_URI']} ")
+    login = (urls["MLFLOW_TRACKING_USERNAME"], urls["MLFLOW_TRACKING_PASSWORD"])
+    address = f"{urls['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/alias"
+    with sales_platform.warehouse() as conn:
+        champions = dict(
+            conn.execute("select model, version from ml.model_versions where is_champion")
+        )
+    assert champions
+    for model, version in champions.items():
+        query = {"name": model, "alias": "champion"}
+        answer = requests.get(address, query, auth=login, timeout=30)
+        answer.raise_for_status()
+        tags = {tag["key"]: tag["value"] for tag in answer.json()["model_version"]["tags"]}
+        assert tags["amato.version"] == version
 
 
 def test_no_secret_is_written_down(sales_platform, first_run):

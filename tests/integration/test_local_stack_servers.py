@@ -154,7 +154,7 @@ def test_mariadb_opens_its_system_tables_below_a_private_folder(stack: Stack) ->
 @pytest.mark.parametrize("password", ["", "wrong"])
 def test_postgres_refuses(stack: Stack, password: str) -> None:
     secret = stack.context.secrets.postgres_admin
-    for user in ("amato_admin", "amato", "airflow", "postgres"):
+    for user in ("amato_admin", "amato", "airflow", "amato_mlflow", "postgres"):
         url = stack.urls()["WAREHOUSE_URL"].replace(f"amato_admin:{secret}", f"{user}:{password}")
         with pytest.raises(psycopg.OperationalError, match=r"password|authentication"):
             psycopg.connect(url)
@@ -188,8 +188,9 @@ def test_airflows_login_has_no_more_than_it_needs(stack: Stack) -> None:
             "select rolsuper, rolcreatedb, rolcreaterole from pg_roles where rolname = current_user"
         ).fetchone()
     assert rights == (False, False, False)
-    with pytest.raises(psycopg.OperationalError, match="permission denied"):
-        psycopg.connect(warehouse.replace("/warehouse", "/airflow"))
+    for database in ("airflow", "mlflow"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied"):
+            psycopg.connect(warehouse.replace("/warehouse", f"/{database}"))
     shop = MySQLdb.connect(**mysql_arguments(environment["AIRFLOW_CONN_MYSQL_SHOP"]))
     with pytest.raises(MySQLdb.OperationalError, match="denied"):
         shop.cursor().execute("select * from mysql.global_priv")

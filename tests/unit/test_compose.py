@@ -335,7 +335,7 @@ def test_airflow_is_set_up_as_in_local_mode(tmp_path: Path) -> None:
     }
     assert set(SERVICES["worker"]["environment"]) - set(common) == {
         "AMATO_TRUTH",
-        "MLFLOW_TRACKING_URI",
+        *mlflow_setup.client_environment(5000, "x"),
         *(kind.variable for kind in connections.KINDS),
     }
 
@@ -402,7 +402,7 @@ def test_logins_and_databases_are_those_of_local_mode() -> None:
 
 def test_mlflow_is_set_up_as_in_local_mode_and_alone_knows_its_password(tmp_path: Path) -> None:
     environment = SERVICES["mlflow"]["environment"]
-    local = mlflow_setup.service(Layout(tmp_path), 5000, "postgresql://h/mlflow")
+    local = mlflow_setup.service(Layout(tmp_path), 5000, "postgresql://h/mlflow", "x")
     assert set(environment) - set(local.environment) == {
         "AMATO_HOME",
         "MLFLOW_SERVER_ALLOWED_HOSTS",
@@ -413,8 +413,12 @@ def test_mlflow_is_set_up_as_in_local_mode_and_alone_knows_its_password(tmp_path
     prefix = f"postgresql+psycopg2://{postgres_server.MLFLOW_LOGIN}:"
     assert environment["MLFLOW_BACKEND_STORE_URI"].startswith(prefix)
     # Its clients are named in the Host header that it accepts.
-    client = SERVICES["worker"]["environment"][mlflow_setup.VARIABLE].removeprefix("http://")
-    assert client in environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    client = SERVICES["worker"]["environment"]
+    assert client["MLFLOW_TRACKING_USERNAME"] == mlflow_setup.USER
+    assert client["MLFLOW_TRACKING_PASSWORD"] == environment["AMATO_MLFLOW_PASSWORD"]
+    assert client["MLFLOW_TRACKING_URI"].removeprefix("http://") in environment[
+        "MLFLOW_SERVER_ALLOWED_HOSTS"
+    ].split(",")
     knowing = {name for name in SERVICES if "POSTGRES_MLFLOW" in " ".join(strings(SERVICES[name]))}
     assert knowing == {"mlflow", "init"}
 

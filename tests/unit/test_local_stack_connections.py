@@ -124,6 +124,8 @@ def test_urls_have_full_rights_and_airflow_has_not(tmp_path: Path) -> None:
         "AIRFLOW_USER": "admin",
         "AIRFLOW_PASSWORD": secrets.airflow_admin,
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports['mlflow']}",
+        "MLFLOW_TRACKING_USERNAME": "admin",
+        "MLFLOW_TRACKING_PASSWORD": secrets.mlflow_admin,
     }
     environment = local.airflow_env()
     for name in ("MYSQL_SHOP", "POSTGRES_MARKETING", "MONGO_CLICKSTREAM", "WAREHOUSE"):
@@ -145,7 +147,8 @@ def test_airflow_environment(tmp_path: Path) -> None:
     assert environment["PYTHONPATH"] == str(REPOSITORY)
     assert environment["AMATO_FIRST_NIGHT"] == "1998-07-01"
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
-    assert environment["MLFLOW_TRACKING_URI"] == local.urls()["MLFLOW_TRACKING_URI"]
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        assert environment[name] == local.urls()[name]
     # The server alone knows the login of MLflow's database.
     assert local.context.secrets.postgres_mlflow not in environment.values()
     knowing = [

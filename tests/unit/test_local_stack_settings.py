@@ -75,6 +75,22 @@ def test_lost_secrets_of_existing_data_are_not_made_anew(layout: Layout) -> None
     assert not layout.secrets.exists()
 
 
+def test_a_platform_of_an_earlier_version_gets_the_secrets_it_lacks(layout: Layout) -> None:
+    first = settings.load_secrets(layout)
+    kept = {k: v for k, v in first.__dict__.items() if k not in settings.LATER_SECRETS}
+    layout.secrets.write_text(json.dumps(kept))
+    (layout.data / "postgres").mkdir()
+    second = settings.load_secrets(layout)
+    assert kept.items() <= second.__dict__.items()
+    assert min(len(getattr(second, name)) for name in settings.LATER_SECRETS) >= 32
+    assert settings.load_secrets(layout) == second
+    assert mode(layout.secrets) == 0o600
+    del kept["mysql_admin"]
+    layout.secrets.write_text(json.dumps(kept))
+    with pytest.raises(StackError, match=r"secrets\.json cannot be read.*make clean"):
+        settings.load_secrets(layout)
+
+
 def test_half_written_secrets_are_named(layout: Layout) -> None:
     layout.secrets.write_text('{"postgres_admin": "x"')
     with pytest.raises(StackError, match=r"secrets\.json cannot be read.*make clean"):
