@@ -21,6 +21,7 @@ from ml.forecasting import bgnbd, gamma_gamma
 from ml.forecasting.bgnbd import BgNbd
 from ml.forecasting.config import RevenueConfig
 from ml.forecasting.gamma_gamma import GammaGamma
+from ml.forecasting.likelihood import NotFittedError
 from ml.forecasting.purchases import Buyers, Purchases
 
 Floats = NDArray[np.float64]
@@ -117,6 +118,8 @@ class BoostedTrees(CustomerMethod):
             if len(buyers.rows):
                 features.append(buyers.features)
                 targets.append(purchases.spending(buyers.rows, origin, origin + span))
+        if not features:
+            raise NotFittedError(f"nobody had bought in the months before {end}")
         settings: dict[str, Any] = {
             "objective": "reg:tweedie",
             "tweedie_variance_power": 1.5,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import cached_property
 
 from ml.forecasting import company, customer_fit, customers
@@ -77,11 +77,10 @@ def too_little(data: RevenueHistory) -> str | None:
             f"of a backtest; {config.min_origins} are needed"
         )
     first = customers.backtest_origins(data.cutoff, config)[0]
-    first -= timedelta(days=config.customer_days * config.learn_origins)
     buyers = len(data.purchases.buyers(first).rows)
     if buyers < config.min_customers:
         return (
-            f"{buyers} customers had bought before {first}, from which the backtest learns first; "
+            f"{buyers} customers had bought before {first}, where the customers' backtest begins; "
             f"{config.min_customers} are needed"
         )
     return None
