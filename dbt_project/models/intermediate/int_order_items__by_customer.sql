@@ -21,19 +21,21 @@ by_category as (
     select
         customer_id,
         category,
-        count(*) as category_items,
-        sum(count(*)) over (partition by customer_id) as customer_items,
-        row_number() over (
-            partition by customer_id order by count(*) desc, category collate "C"
-        ) as favour_rank
+        count(*) as category_items
     from items
     where category is not null
     group by customer_id, category
 ),
 
+-- Not by row_number() = 1: PostgreSQL takes that for one row, and joins row by row.
 favourites as (
-    select * from by_category
-    where favour_rank = 1
+    select
+        customer_id,
+        (array_agg(category order by category_items desc, category collate "C"))[1] as category,
+        max(category_items) as category_items,
+        sum(category_items) as customer_items
+    from by_category
+    group by customer_id
 ),
 
 counted as (
