@@ -61,7 +61,7 @@ def stability_metrics(found: dict[int, Floats], resamples: int, seed: int) -> tu
     """
     means = {
         name: bootstrap_mean(values, resamples, seed)
-        for name, values in found.items()
+        for name, values in sorted(found.items())
         if len(values)
     }
     if not means:
