@@ -11,10 +11,9 @@ of the clock where a core is free, and the same beside other work.
 
 import os
 import time
-from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,8 @@ from ml.journey_simulation.stages import stages_between
 from ml.metrics import Metric
 from ml.model import Judgement, Scope
 from tests.benchmarks.journey_worlds import days, history_of, oracle
-from tests.integration.source_support import Sources
+from tests.conftest import fresh_warehouse
+from tests.integration.source_support import open_sources
 from tests.integration.test_dbt_truth import load_night
 
 SCALE = float(os.environ.get("AMATO_BENCH_SCALE", "1"))
@@ -74,30 +74,24 @@ def night_of(history: History, world: World) -> Night:
 def night(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Night:
     """The marts of a company with its default defects."""
     args = WorldArgs(SEED, SCALE, DEFAULT_DAYS, AS_OF)
-    url = os.environ.get("AMATO_BENCH_MARTS")
-    if url is None:
-        url = build_marts(request, args, tmp_path_factory.mktemp("home"))
+    world, standing = make_world(args), os.environ.get("AMATO_BENCH_MARTS")
+    if standing:
+        return night_of(history_in(standing), world)
+    servers = request.getfixturevalue("servers")
+    fresh_sources = request.getfixturevalue("fresh_sources")
+    with contextmanager(fresh_warehouse)(servers) as url:
+        with fresh_sources() as urls, open_sources(urls) as sources:
+            generate(args, **sources.all())
+            load_night(url, sources, AS_OF)
+        for layer in LAYERS:
+            build_layer(layer, AS_OF, tmp_path_factory.mktemp("home"), url)
+        return night_of(history_in(url), world)
+
+
+def history_in(url: str) -> History:
+    """What the models read of these marts."""
     with psycopg.connect(url, options="-c role=amato_scientist") as conn:
-        return night_of(read_history(conn, AS_OF), make_world(args))
-
-
-def build_marts(request: pytest.FixtureRequest, args: WorldArgs, home: Path) -> str:
-    """Generate a company, load and build its night; returns the warehouse's address."""
-    from contextlib import ExitStack
-
-    from tests.integration.source_support import open_sources
-
-    open_warehouse: Callable[[], Any] = request.getfixturevalue("fresh_warehouse")
-    open_fresh: Callable[[], Any] = request.getfixturevalue("fresh_sources")
-    stack = ExitStack()
-    request.addfinalizer(stack.close)
-    url: str = stack.enter_context(open_warehouse())
-    sources: Sources = stack.enter_context(open_sources(stack.enter_context(open_fresh())))
-    generate(args, **sources.all())
-    load_night(url, sources, args.as_of)
-    for layer in LAYERS:
-        build_layer(layer, args.as_of, home, url)
-    return url
+        return read_history(conn, AS_OF)
 
 
 @dataclass(frozen=True)
