@@ -117,6 +117,8 @@ def customer_revenue_figure(values: Floats) -> go.Figure:
             "overlaying": "y",
             "side": "right",
             "range": [0, 105],
+            "tickmode": "array",
+            "tickvals": [0, 25, 50, 75, 100],
             "title": "percent",
             "showgrid": False,
         }
