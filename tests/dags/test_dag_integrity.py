@@ -204,6 +204,17 @@ def test_the_form_offers_the_windows_and_options_of_the_models(bag):
                 dag.params.get_param("model_options").resolve([1])
 
 
+def test_mlflow_is_brought_up_to_date_however_models_fared_and_holds_nothing_up(bag):
+    for dag_id in ("nightly", "train_models", "batch_inference"):
+        record = bag.dags[dag_id].get_task("record_in_mlflow")
+        last = "close_night" if dag_id == "nightly" else "finish_run"
+        assert record.trigger_rule == "all_done"
+        assert record.downstream_task_ids == {last}
+        before = {task.task_id for task in record.get_flat_relatives(upstream=True)}
+        last_step = {"train_models": "train_models.finish_training"}
+        assert last_step.get(dag_id, "batch_inference.watch_models") in before
+
+
 def test_only_who_gives_a_reason_publishes_a_stopped_night(bag):
     for dag_id, dag in bag.dags.items():
         assert ("publish_reason" in dag.params) is (dag_id in {"nightly", "validate"})
