@@ -15,23 +15,18 @@ import psycopg
 from ml.artefacts import ArtefactError
 from ml.journey_simulation import boosting, stage_model
 from ml.journey_simulation import stage_judge as judging
-from ml.journey_simulation.behaviour import known
-from ml.journey_simulation.chain import Transitions, count_transitions
 from ml.journey_simulation.config import (
     FAMILY,
     MONTH_DAYS,
     STAGE,
     STAGE_NAMES,
-    STAGE_TRAITS,
     StageConfig,
 )
 from ml.journey_simulation.history import (
     DATA_SOURCE,
-    Bools,
     Floats,
     History,
     Ints,
-    before,
     day_number,
     read_history,
 )
@@ -40,42 +35,19 @@ from ml.journey_simulation.stage_data import (
     CURRENT_FEATURES,
     NEXT_FEATURES,
     StageData,
-    current_features,
     data_fingerprint,
-    next_features,
     stage_data,
 )
 from ml.journey_simulation.stage_model import StageFit, Teller
 from ml.journey_simulation.stage_report import Night, report_parts
-from ml.journey_simulation.stages import seen_between, stages_between
+from ml.journey_simulation.stage_scoring import ToScore, characteristics, to_score
+from ml.journey_simulation.stages import stages_between
 from ml.metrics import Metric
 from ml.model import Judgement, Model, Outcome, ReportParts, Scope, Scored
 
 ABOUT = "stage.json"
 PARTS = {"current": CURRENT_FEATURES, "next": NEXT_FEATURES}
 FORMAT = 1
-COUNTED_MONTHS = 12
-"""Months before the night whose moves the transition matrix counts."""
-
-
-@dataclass(frozen=True)
-class ToScore:
-    """Everybody known on the night: features, stages so far, and how customers have moved.
-
-    current, following  features of the current stage and of next month's
-    observed            [n], the stage over the inference window by the rule
-    window_before       [n], that of the window before it
-    last_month          [n], that of the last 30 days
-    """
-
-    customer_ids: tuple[str, ...]
-    current: pd.DataFrame
-    following: pd.DataFrame
-    observed: Ints
-    window_before: Ints
-    last_month: Ints
-    seen: Bools
-    transitions: Transitions
 
 
 @dataclass(frozen=True)
@@ -196,7 +168,7 @@ class StageModel(Model[StageData, StageFit, ToScore]):
                 "predicted_journey_stage": stage,
                 "predicted_stage_name": names[stage],
                 "stage_confidence": np.round(sure, 6),
-                "stage_characteristics": _characteristics(data, stage),
+                "stage_characteristics": characteristics(data, stage),
                 "next_stage": following,
                 "next_stage_name": names[following],
                 "next_stage_confidence": np.round(next_sure, 6),
@@ -245,53 +217,6 @@ def _told(teller: Teller, x: pd.DataFrame, last: Ints) -> tuple[Ints, Floats]:
     chances = teller.chances(x, last)
     stage = teller.names(chances, last)
     return stage, chances[np.arange(len(stage)), stage]
-
-
-def _characteristics(data: ToScore, stage: Ints) -> list[str]:
-    """Return what is typical of each predicted stage, and what the customer showed."""
-    visits = data.current["window_visits"].to_numpy()
-    since = data.current["window_days_since_visit"].to_numpy()
-    found = []
-    for k, many, days, seen in zip(stage, visits, since, data.seen, strict=True):
-        shown = f"{many:.0f} {'visit' if many == 1 else 'visits'} in the window"
-        if many:
-            shown += f", the last {days:.0f} {'day' if round(days) == 1 else 'days'} ago"
-        elif seen:
-            shown = "bought without a visit that was tracked"
-        else:
-            shown = "not seen in the window"
-        found.append(f"{STAGE_NAMES[k]}: {STAGE_TRAITS[k]}. {shown[:1].upper()}{shown[1:]}.")
-    return found
-
-
-def to_score(history: History, start: float, config: StageConfig) -> ToScore:
-    """Return everybody of a history as of its end, to be scored; the window begins at `start`."""
-    end = history.until
-    first = min(
-        (float(t[0]) for t in (history.order_at, history.session_at) if len(t)), default=end
-    )
-    pairs = []
-    for k in range(1, COUNTED_MONTHS + 1):
-        month = end - k * MONTH_DAYS
-        if month - MONTH_DAYS < first:
-            break
-        there = known(before(history, month))
-        pairs.append(
-            (
-                stages_between(history, month - MONTH_DAYS, month)[there],
-                stages_between(history, month, month + MONTH_DAYS)[there],
-            )
-        )
-    return ToScore(
-        customer_ids=history.customer_ids,
-        current=current_features(history, start),
-        following=next_features(history),
-        observed=stages_between(history, start, end),
-        window_before=stages_between(before(history, start), 2 * start - end, start),
-        last_month=stages_between(history, end - MONTH_DAYS, end),
-        seen=seen_between(history, start, end),
-        transitions=count_transitions(pairs, config.smoothing),
-    )
 
 
 def realized(
