@@ -25,6 +25,8 @@ from ml.mlflow_records import DIGEST_TAG, MODEL_TAG, VERSION_TAG, Point, Record,
 log = logging.getLogger(__name__)
 
 CHAMPION = "champion"
+EXPERIMENT_KIND = {"key": "mlflow.experimentKind", "value": "custom_model_development"}
+"""Has the pages of an experiment show training runs, not conversations."""
 BATCH = 100
 """Entries of one kind that MLflow takes in one request."""
 Run = dict[str, Any]
@@ -115,7 +117,8 @@ def _experiment(api: MlflowApi, family: str) -> str:
     """Return the id of a family's experiment, which is made, or brought back, where it is not."""
     known = api.find("experiments/get-by-name", experiment_name=family)
     if known is None:
-        return str(api.call("POST", "experiments/create", name=family)["experiment_id"])
+        made = api.call("POST", "experiments/create", name=family, tags=[EXPERIMENT_KIND])
+        return str(made["experiment_id"])
     experiment = known["experiment"]
     if experiment["lifecycle_stage"] == "deleted":
         api.call("POST", "experiments/restore", experiment_id=experiment["experiment_id"])

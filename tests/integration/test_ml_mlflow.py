@@ -191,6 +191,8 @@ def test_mlflow_holds_what_the_warehouse_holds(mlflow: Mlflow, conn: psycopg.Con
         " group by 1 order by 1"
     )
     assert experiments == [("customer_segmentation", 1), ("forecasting", 2)]
+    kind = "select distinct value from experiment_tags where key = 'mlflow.experimentKind'"
+    assert mlflow.rows(kind) == [("custom_model_development",)]
     # The baseline came first, whatever the names.
     assert [row[:2] for row in mlflow.versions("revenue")] == [(1, "b-baseline"), (2, "a")]
     assert mlflow.champion("revenue") == "b-baseline"
