@@ -181,7 +181,7 @@ def test_log_centroids_undo_the_scaling() -> None:
 def test_fewer_distinct_customers_than_segments_are_refused() -> None:
     frame, _ = planted(10, 11)
     same = pd.concat([frame.iloc[:4]] * 20, ignore_index=True)
-    with pytest.raises(ValueError, match="5 segments need as many distinct customers"):
+    with pytest.raises(ValueError, match="5 segments need 5 distinct customers"):
         fit(same, CONFIG)
 
 
