@@ -11,7 +11,6 @@ import psycopg
 import yaml
 
 from ml.catalogue import FAMILIES
-from ml.features import DATA_SOURCE
 from ml.standing import night_mark
 from report_pages import note_html, page_html, section_html, table_html
 from report_pages.files import replace_file
@@ -45,6 +44,7 @@ def master_content(conn: psycopg.Connection, as_of: date, home: Path) -> dict[st
     mark = night_mark(conn, as_of)
     conn.commit()
     summary, insights, steps = [], [], []
+    sources: set[str] = set()
     for model, family in sorted(FAMILIES.items(), key=lambda item: (item[1], item[0])):
         version, state, rows, message = runs.get(model, (None, "not_run", 0, "no run that night"))
         report = f"reports/{family}/{model}_{as_of}_{version}" if state == "success" else None
@@ -65,6 +65,7 @@ def master_content(conn: psycopg.Connection, as_of: date, home: Path) -> dict[st
             own = yaml.safe_load((home / f"{report}.yaml").read_text(encoding="utf-8"))
             insights += [{"model": model, "insight": line} for line in own["headlines"]]
             steps += _steps_of(model, own)
+            sources |= set(own["report"]["data_source"].split(", "))
         else:
             steps.append({"model": model, "step": _remedy(state, message)})
     return {
@@ -73,7 +74,7 @@ def master_content(conn: psycopg.Connection, as_of: date, home: Path) -> dict[st
             "total_pipelines": len(set(FAMILIES.values())),
             "total_models": len(FAMILIES),
             "total_predictions": sum(entry["predictions"] for entry in summary),
-            "data_source": DATA_SOURCE,
+            "data_source": ", ".join(sorted(sources)) or "no mart",
         },
         "gate": mark,
         "pipeline_summary": summary,

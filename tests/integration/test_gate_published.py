@@ -25,6 +25,7 @@ from dags.stages.gate import (
 from dags.stages.gate_builds import note_build
 from dags.stages.gate_records import Override
 from dags.stages.run_pages import newest_verdict, read_verdict
+from ml.catalogue import FAMILIES
 from ml.standing import night_mark
 from plugins.amato_pages.markup import reports_page
 from plugins.amato_pages.reports import list_reports
@@ -388,12 +389,12 @@ def test_no_task_by_itself_uses_a_night_that_is_not_published(
     assert not (tmp_path / "reports").exists() and not (tmp_path / "datasets").exists()
 
     publish(warehouse_url, tmp_path)
-    (train, arguments), (score, model), *_ = tasks
+    (train, arguments), (score, scored), *_ = tasks
     assert train.function(**arguments)["state"] == "not_applicable"  # too few customers
-    assert score.function(**model)["state"] == "not_applicable"
+    assert score.function(**scored)["state"] == "not_applicable"
     models.watch_models.function()
-    assert query(warehouse_url, "select state from ml.model_runs where kind = 'watch'") == [
-        ("not_applicable",)
+    assert query(warehouse_url, "select model, state from ml.model_runs where kind = 'watch'") == [
+        (model, "not_applicable") for model in FAMILIES
     ]
     models.write_master_report.function()
     assert list((tmp_path / "reports" / "master").iterdir())
