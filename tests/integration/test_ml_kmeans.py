@@ -200,7 +200,8 @@ def test_figures_stand_beside_their_baseline(shop: str, tmp_path: Path) -> None:
     assert rows(
         shop,
         "select metric, as_of, baseline, low <= value and value <= high, value > baseline_value"
-        f" from ml.model_metrics where version = '{version}' order by 1",
+        f" from ml.model_metrics where version = '{version}'"
+        " and baseline is not null and low is not null order by 1",
     ) == [
         ("gain_over_champion", AS_OF, "champion", True, True),
         ("later_spending_explained", AS_OF, "rfm_quantile", True, True),
@@ -211,7 +212,18 @@ def test_figures_stand_beside_their_baseline(shop: str, tmp_path: Path) -> None:
         "select b.metric, b.value = m.baseline_value, b.low, b.baseline from ml.model_metrics as b"
         f" join ml.model_metrics as m on m.metric = b.metric and m.version = '{version}'"
         f" where b.version = '{baseline_of(shop)}' order by 1",
-    ) == [("later_spending_explained", True, None, None), ("silhouette", True, None, None)]
+    ) == [
+        ("later_spending_explained", True, None, None),
+        ("segments", True, None, None),
+        ("silhouette", True, None, None),
+    ]
+    steady = rows(
+        shop,
+        "select metric, low <= value and value <= high from ml.model_metrics"
+        f" where version = '{version}' and metric like 'jaccard%' order by 1",
+    )
+    names = ["jaccard_least", *(f"jaccard_segment_{segment}" for segment in range(5))]
+    assert steady == [(name, True) for name in names]
     states = rows(shop, "select kind, state, version, rows > 0 from ml.model_runs order by run_id")
     assert states == [("train", "success", version, True), ("infer", "success", version, True)]
 
