@@ -31,9 +31,9 @@ help: ## list the commands
 run: install ## from nothing to a finished run [SCALE= SEED= DAYS= AS_OF= DEFECTS= EFFECTS= DEMO=1 SALES_CSV=]
 	@$(STACK) run
 
-# What builds marts with dbt takes as long as all other tests: it runs beside them, on servers of
-# its own, and its report comes last.
-MARTS_TESTS := $(wildcard tests/integration/test_dbt_*.py)
+# What builds marts with dbt, and what learns from marts, takes as long as all other tests: it runs
+# beside them, on servers of its own, and its report comes last.
+MARTS_TESTS := $(wildcard tests/integration/test_dbt_*.py tests/integration/test_ml_*.py)
 
 .PHONY: test
 test: install ## every test but the benchmarks
