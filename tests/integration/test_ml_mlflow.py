@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ from tests.integration.ml_support import scientist
 FIRST, SECOND = date(2026, 1, 5), date(2026, 1, 12)
 READY_SECONDS = 120
 FAMILY = "forecasting"
-PASSWORD = "the-password-of-the-page"
+PASSWORD = secrets.token_urlsafe(16)
 LOGIN = (mlflow_setup.USER, PASSWORD)
 
 
