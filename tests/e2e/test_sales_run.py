@@ -14,6 +14,9 @@ import requests
 from local_stack.airflow_api import AirflowApi
 from ml.catalogue import FAMILIES
 
+# Some of these run whole nights more than once, each with all models.
+pytestmark = pytest.mark.timeout(1800)
+
 FILE = Path("tests/data/CDNOW_master.txt.gz")
 ARGUMENTS = {"SALES_CSV": str(FILE), "AS_OF": "1998-07-01"}
 AS_OF = pd.Timestamp("1998-07-01")

@@ -13,6 +13,9 @@ from local_stack.airflow_api import AirflowApi
 from ml.catalogue import FAMILIES
 from tests.e2e.conftest import REPOSITORY
 
+# Some of these run whole nights more than once, each with all models.
+pytestmark = pytest.mark.timeout(1800)
+
 SCALE = "0.02"
 AS_OF, NEXT_NIGHT = "2024-07-01", "2024-07-03"
 
